@@ -1,0 +1,34 @@
+//! Names, labels and annotations that others rely on: chart, policies, documents, people.
+
+/// API group of the three kinds.
+pub const GROUP: &str = "lockbox.dev";
+/// The one `LockboxSettings`.
+pub const SETTINGS: &str = "default";
+/// Namespaces that no request may come from and no grant may reach, besides the operator's own.
+pub const PROTECTED_NAMESPACES: [&str; 3] = ["kube-system", "kube-public", "kube-node-lease"];
+
+/// Label of a grant's objects: name of the request.
+pub const REQUEST: &str = "lockbox.dev/request";
+/// Label of a grant's objects: UID of the request.
+pub const REQUEST_UID: &str = "lockbox.dev/request-uid";
+/// Annotation of a grant's objects: when it ends, as RFC 3339.
+pub const ACCESS_UNTIL: &str = "lockbox.dev/access-until";
+/// Label of bindings that the operator makes for people: the short name of their role.
+pub const PEOPLE: &str = "lockbox.dev/people";
+/// Label of `ClusterRoles` that are access levels.
+pub const ACCESS_LEVEL: &str = "lockbox.dev/access-level";
+/// Annotation of the settings: who wrote them last, stamped by the API server.
+pub const CHANGED_BY: &str = "lockbox.dev/changed-by";
+/// Who manages an object.
+pub const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
+/// The value of [`MANAGED_BY`].
+pub const MANAGER: &str = "lockbox";
+/// Reporting controller of our Events, and the actor of what a rule or a clock decides.
+pub const CONTROLLER: &str = "lockbox.dev/operator";
+/// The actor in the history where no person acted.
+pub const LOCKBOX: &str = "lockbox";
+
+/// Name of a grant's objects.
+pub fn grant(request_uid: &str) -> String {
+    format!("lockbox-grant-{request_uid}")
+}

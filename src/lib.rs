@@ -1,0 +1,3 @@
+//! Customer Lockbox for Kubernetes.
+
+pub mod api;
