@@ -1,0 +1,49 @@
+//! How a cluster is started.
+
+use crate::Version;
+
+/// How a cluster is started. The default is the newest version with an audit log of metadata.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// Which Kubernetes.
+    pub version: Version,
+    /// How much of each API call goes to the audit log.
+    pub audit: AuditLevel,
+    /// A whole audit policy (YAML, kind `Policy` of `audit.k8s.io/v1`) in place of `audit`.
+    pub audit_policy: Option<String>,
+    /// Flags of kube-apiserver, after ours: the last one counts.
+    pub apiserver_args: Vec<String>,
+    /// Flags of kube-controller-manager, after ours.
+    pub controller_manager_args: Vec<String>,
+}
+
+/// How much of each API call the audit log holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum AuditLevel {
+    /// Nothing: there is no audit log.
+    None,
+    /// Who did what to which object, and the answer's status.
+    #[default]
+    Metadata,
+    /// The same, and the objects that were sent.
+    Request,
+    /// The same, and the objects that were answered.
+    RequestResponse,
+}
+
+impl Options {
+    pub(crate) fn is_audited(&self) -> bool {
+        self.audit_policy.is_some() || self.audit != AuditLevel::None
+    }
+
+    /// The audit policy's text. The stage in which a request has only been received is left out: each call is logged
+    /// once, a watch when it begins and when it ends.
+    pub(crate) fn audit_policy(&self) -> String {
+        self.audit_policy.clone().unwrap_or_else(|| {
+            format!(
+                "apiVersion: audit.k8s.io/v1\nkind: Policy\nomitStages: [RequestReceived]\nrules: [{{level: {:?}}}]\n",
+                self.audit
+            )
+        })
+    }
+}
