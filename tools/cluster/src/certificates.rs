@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use p256::SecretKey;
 use p256::ecdsa::{DerSignature, SigningKey};
 use p256::elliptic_curve::Generate;
-use p256::pkcs8::{DecodePrivateKey, EncodePrivateKey, LineEnding};
+use p256::pkcs8::{DecodePrivateKey, EncodePrivateKey, EncodePublicKey, LineEnding};
 use sha2::{Digest, Sha256};
 use x509_cert::attr::AttributeTypeAndValue;
 use x509_cert::builder::profile::BuilderProfile;
@@ -95,9 +95,12 @@ impl Authority {
     }
 }
 
-/// A new key that the API server takes for signing ServiceAccount tokens (PKCS#8, PEM).
-pub(crate) fn signing_key_pem() -> Result<String, Error> {
-    let make = || -> Result<String, Failure> { key_pem(&SigningKey::from(&SecretKey::try_generate()?)) };
+/// A new key for signing ServiceAccount tokens: the private part (PKCS#8) and the public part, both PEM.
+pub(crate) fn token_key_pem() -> Result<(String, String), Error> {
+    let make = || -> Result<(String, String), Failure> {
+        let key = SecretKey::try_generate()?;
+        Ok((key_pem(&SigningKey::from(&key))?, key.public_key().to_public_key_pem(LineEnding::LF)?))
+    };
     make().map_err(failed("make the key for ServiceAccount tokens"))
 }
 

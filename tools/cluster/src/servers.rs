@@ -7,7 +7,7 @@ use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::certificates::{Authority, signing_key_pem};
+use crate::certificates::{Authority, token_key_pem};
 use crate::guard::{Guard, Spec};
 use crate::{Error, Options, cache, output, port};
 
@@ -66,12 +66,14 @@ impl Servers {
         (lock, keep): (Option<File>, bool),
     ) -> Result<Servers, Error> {
         let server = authority.server()?;
+        let (token_key, token_public_key) = token_key_pem()?;
         for (name, text) in [
             ("ca.crt", authority.certificate_pem.clone()),
             ("ca.key", authority.key_pem()?),
             ("apiserver.crt", server.certificate_pem),
             ("apiserver.key", server.key_pem),
-            ("service-accounts.key", signing_key_pem()?),
+            ("service-accounts.key", token_key),
+            ("service-accounts.pub", token_public_key),
             ("audit-policy.yaml", options.audit_policy()),
         ] {
             cache::write(&data.join(name), text)?;
@@ -275,7 +277,7 @@ fn apiserver_flags(port: u16, options: &Options) -> Vec<String> {
         "--service-cluster-ip-range=10.0.0.0/24".to_owned(),
         // The usual one of real clusters; it must stay the same whatever the port is.
         "--service-account-issuer=https://kubernetes.default.svc".to_owned(),
-        "--service-account-key-file=service-accounts.key".to_owned(),
+        "--service-account-key-file=service-accounts.pub".to_owned(),
         "--service-account-signing-key-file=service-accounts.key".to_owned(),
         "--event-ttl=1h".to_owned(),
     ];
