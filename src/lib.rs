@@ -1,3 +1,32 @@
-//! Customer Lockbox for Kubernetes.
+//! **Lockbox**: Customer Lockbox for Kubernetes.
+//!
+//! A provider's support engineer asks for access to a customer's resources with a `LockboxRequest`; just-in-time rules
+//! and, where they say so, the provider's own approvers let it through; the customer's designated approvers approve or
+//! deny it; approved access is RBAC for exactly that user and those resources, and ends by itself.
+//!
+//! # Code map
+//!
+//! | module | what it answers | may |
+//! |---|---|---|
+//! | [`api`] | what is stored | serde and schema only |
+//! | [`lifecycle`] | what happens next | decide; no I/O, no clock |
+//! | [`cluster`] | what is written to the API server | write, each call with a time limit |
+//! | [`controller`] | when to look, and at what | watch, gather facts, perform a step |
+//! | [`operator`] | how it is wired and stopped | start and stop |
+//!
+//! # Invariants
+//!
+//! 1. No binding exists without a recorded approval, an absolute end, and a live request.
+//! 2. Status is the only memory: kill the process between any two writes, start it again, and it goes on.
+//! 3. Fail closed: what is unknown, unreadable or late gives nobody access.
+//! 4. Every write is a compare-and-swap, or idempotent by name.
 
 pub mod api;
+pub mod cluster;
+pub mod config;
+pub mod controller;
+pub mod crds;
+pub mod explain;
+pub mod http;
+pub mod lifecycle;
+pub mod operator;

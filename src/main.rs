@@ -1,8 +1,115 @@
-//! The operator's binary.
-fn main() -> Result<(), Box<dyn std::error::Error>> {
-    for (name, crd) in lockbox::api::schema::definitions() {
-        std::fs::write(format!("crds/{name}"), serde_yaml_ng::to_string(&crd)?)?;
-        std::fs::write(format!("charts/lockbox/crds/{name}"), serde_yaml_ng::to_string(&crd)?)?;
+//! `lockbox-operator`: parse, then call the library.
+
+use std::{net::SocketAddr, path::PathBuf, process::ExitCode};
+
+use clap::{Parser, Subcommand, ValueEnum};
+use lockbox::{config::Config, crds, explain, operator};
+
+/// Customer Lockbox for Kubernetes: support access that the customer approves, and that ends by itself.
+#[derive(Parser)]
+#[command(name = "lockbox-operator", version, propagate_version = true, max_term_width = 100)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run the operator.
+    ///
+    /// The cluster is taken from KUBECONFIG, or from the Pod that it runs in. It needs the rights of the chart's
+    /// ServiceAccount, and the chart's admission policies: without them no decision is authentic.
+    Run(Run),
+    /// Write the CustomResourceDefinitions, as the chart ships them.
+    ///
+    /// Without --out they go to standard output, as YAML documents.
+    Crds {
+        /// Folder to write them into, one file each.
+        #[arg(long, value_name = "FOLDER")]
+        out: Option<PathBuf>,
+    },
+    /// Show what the just-in-time rules make of a request, without a cluster.
+    ///
+    /// Reads LockboxSettings, a LockboxRequest, and, where given, ClusterRoles and RoleAssignments from files. Shows for
+    /// each rule whether it matches, why not, and what it requires; then what becomes of the request. The exit code is 0
+    /// when the request goes on, 1 when it is refused, 2 when a file cannot be read.
+    Explain(explain::Explain),
+}
+
+#[derive(clap::Args)]
+struct Run {
+    /// The operator's own namespace.
+    #[arg(long, env = "POD_NAMESPACE", default_value = "lockbox-system", value_name = "NAMESPACE")]
+    namespace: String,
+    /// The tenant's home namespace: requests and assignments for the tenant live there.
+    #[arg(long, env = "LOCKBOX_TENANT_NAMESPACE", default_value = "lockbox-tenant", value_name = "NAMESPACE")]
+    tenant_namespace: String,
+    /// Address for probes (/healthz, /readyz), such as 0.0.0.0:8080. Left out: no probes.
+    #[arg(long, env = "LOCKBOX_LISTEN", value_name = "ADDRESS")]
+    listen: Option<SocketAddr>,
+    /// Requests that are worked on at the same time.
+    #[arg(long, env = "LOCKBOX_CONCURRENCY", default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..=256), value_name = "COUNT")]
+    concurrency: u16,
+    /// Name of this instance in Events.
+    #[arg(long, env = "POD_NAME", default_value = "lockbox-operator", value_name = "NAME")]
+    instance: String,
+    /// How logs are written. What is logged is set by RUST_LOG, such as info or lockbox=debug.
+    #[arg(long, env = "LOCKBOX_LOG_FORMAT", value_enum, default_value_t = LogFormat::Json, value_name = "FORMAT")]
+    log_format: LogFormat,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum LogFormat {
+    /// One JSON object a line.
+    Json,
+    /// For people.
+    Text,
+}
+
+fn main() -> ExitCode {
+    let done = match Arguments::parse().command {
+        Command::Run(arguments) => run(arguments).map(|()| ExitCode::SUCCESS),
+        Command::Crds { out } => crds::write(out.as_deref()).map(|()| ExitCode::SUCCESS).map_err(Into::into),
+        Command::Explain(arguments) => return arguments.run(),
+    };
+    done.unwrap_or_else(|error: Box<dyn std::error::Error>| {
+        eprintln!("lockbox-operator: {error}");
+        ExitCode::FAILURE
+    })
+}
+
+fn run(arguments: Run) -> Result<(), Box<dyn std::error::Error>> {
+    let Run { namespace, tenant_namespace, listen, concurrency, instance, log_format } = arguments;
+    let filter = tracing_subscriber::EnvFilter::try_from_default_env()
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info,kube=warn"));
+    let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    match log_format {
+        LogFormat::Json => logs.json().flatten_event(true).with_current_span(false).init(),
+        LogFormat::Text => logs.init(),
     }
-    Ok(())
+    let config = Config { namespace, tenant_namespace, instance, listen, concurrency };
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let client = kube::Client::try_default().await?;
+        operator::run(client, config, stop_signal()).await?;
+        Ok(())
+    })
+}
+
+/// Completes on SIGTERM (Kubernetes stops a Pod) or SIGINT (Ctrl-C).
+async fn stop_signal() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let interrupt = tokio::signal::ctrl_c();
+    match signal(SignalKind::terminate()) {
+        Ok(mut terminate) => {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt => {}
+            }
+        }
+        Err(_) => {
+            // Without a handler the process still ends on SIGTERM, only less gently.
+            let _ = interrupt.await;
+        }
+    }
 }

@@ -81,9 +81,9 @@ pub struct LockboxSettingsSpec {
     #[schemars(length(max = 64))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
     pub services: Vec<Service>,
-    /// What can be asked for. At most 64.
+    /// What can be asked for. At most 32.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 64))]
+    #[schemars(length(max = 32))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
     pub access_levels: Vec<AccessLevel>,
     /// How the two facts about a requester's identity are recognised.
@@ -473,7 +473,7 @@ pub struct Match {
     pub services: Option<Vec<String>>,
     /// Access levels.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 64), inner(length(min = 1, max = 63)))]
+    #[schemars(length(min = 1, max = 32), inner(length(min = 1, max = 63)))]
     #[x_kube(merge_strategy = ListMerge::Set)]
     pub access_levels: Option<Vec<String>>,
     /// Origins.

@@ -1,0 +1,135 @@
+//! Publishing history entries as Events.
+//!
+//! kube's own recorder drops the note of an Event that resembles one of the last minutes: an audit log cannot use it.
+//! Ours have names that follow from the object and the entry, so that publishing twice is one Event.
+
+use k8s_openapi::{
+    api::{core::v1::ObjectReference, events::v1::Event},
+    apimachinery::pkg::apis::meta::v1::MicroTime,
+    jiff::Timestamp,
+};
+use kube::{
+    Api, Resource,
+    api::{ObjectMeta, PostParams},
+};
+
+use super::{Cluster, Error, limited};
+use crate::{
+    api::{
+        LockboxRequest, LockboxSettings, Moment, names,
+        request::{Entry, Scope},
+    },
+    lifecycle::audit,
+};
+
+/// An Event to publish, about whichever of our kinds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EventRecord {
+    /// Its name, the same for every attempt.
+    pub name: String,
+    /// Its namespace: the object's, or `default` for one of the cluster's.
+    pub namespace: String,
+    /// The audit action.
+    pub reason: String,
+    /// What happened.
+    pub note: String,
+    /// Whether somebody should look at it.
+    pub warning: bool,
+    /// When it happened.
+    pub at: Moment,
+}
+
+impl Cluster {
+    /// Publishes entries of a request's history, in their order.
+    pub async fn publish(&self, request: &LockboxRequest, entries: &[Entry]) -> Result<(), Error> {
+        let uid = request.metadata.uid.as_deref().unwrap_or_default();
+        let related = request.status.as_ref().and_then(|status| status.grant.as_ref()).map(|grant| ObjectReference {
+            api_version: Some("rbac.authorization.k8s.io/v1".into()),
+            kind: Some(
+                match request.spec.scope {
+                    Scope::Subscription => "RoleBinding",
+                    Scope::Tenant => "ClusterRoleBinding",
+                }
+                .into(),
+            ),
+            name: Some(grant.name.clone()),
+            namespace: (request.spec.scope == Scope::Subscription).then(|| request.metadata.namespace.clone()).flatten(),
+            ..ObjectReference::default()
+        });
+        for entry in entries {
+            let record = EventRecord {
+                name: audit::event_name(uid, entry.sequence),
+                namespace: request.metadata.namespace.clone().unwrap_or_default(),
+                reason: entry.action.to_string(),
+                note: audit::note(request, entry),
+                warning: audit::is_warning(entry.action),
+                at: entry.at,
+            };
+            self.publish_event(request.object_ref(&()), related.clone(), &record).await?;
+            tracing::info!(
+                request = request.metadata.name.as_deref().unwrap_or_default(),
+                namespace = record.namespace,
+                phase = %entry.phase,
+                action = %entry.action,
+                actor = entry.actor,
+                sequence = entry.sequence,
+                hash = entry.hash,
+                "audit"
+            );
+        }
+        Ok(())
+    }
+
+    /// Publishes an Event about the settings.
+    pub async fn publish_settings(&self, settings: &LockboxSettings, record: &EventRecord) -> Result<(), Error> {
+        self.publish_event(settings.object_ref(&()), None, record).await?;
+        tracing::info!(action = record.reason, note = record.note, "audit");
+        Ok(())
+    }
+
+    async fn publish_event(
+        &self,
+        regarding: ObjectReference,
+        related: Option<ObjectReference>,
+        record: &EventRecord,
+    ) -> Result<(), Error> {
+        let events: Api<Event> = Api::namespaced(self.client.clone(), &record.namespace);
+        // Of the reference, what names the object: its version would differ between attempts.
+        let regarding = ObjectReference { resource_version: None, ..regarding };
+        let event = Event {
+            metadata: ObjectMeta {
+                name: Some(record.name.clone()),
+                namespace: Some(record.namespace.clone()),
+                ..ObjectMeta::default()
+            },
+            regarding: Some(regarding),
+            related,
+            reason: Some(record.reason.clone()),
+            action: Some(record.reason.clone()),
+            note: Some(record.note.clone()),
+            type_: Some(if record.warning { "Warning" } else { "Normal" }.into()),
+            event_time: Some(MicroTime(Timestamp::from_second(record.at.timestamp()).unwrap_or_default())),
+            reporting_controller: Some(names::CONTROLLER.into()),
+            reporting_instance: Some(self.config.instance.chars().take(128).collect()),
+            ..Event::default()
+        };
+        match limited("publish an Event", events.create(&PostParams::default(), &event)).await {
+            // The namespace takes its records with it; there is nobody left to read them.
+            Err(error) if error.namespace_is_ending() => Ok(()),
+            Err(error) if error.already_exists() => {
+                let there = limited("read an Event", events.get(&record.name)).await?;
+                let same = there.note == event.note
+                    && there.reason == event.reason
+                    && there.reporting_controller == event.reporting_controller;
+                if same {
+                    return Ok(());
+                }
+                // Somebody squatted the name. The history has the entry; the Event cannot be had. Say so, and go on:
+                // nobody may hold up a request's end by an Event.
+                tracing::error!(event = record.name, namespace = record.namespace, "an Event of this name is not ours");
+                Ok(())
+            }
+            made => made.map(drop),
+        }
+    }
+}

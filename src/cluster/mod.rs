@@ -1,0 +1,148 @@
+//! Every call that writes to the API server, and the few reads that decide whether to write. Whoever asks which rights
+//! the operator needs reads this module. Each call has a time limit of its own: the client retries by itself for
+//! longer than a deadline can wait.
+
+mod discovery;
+mod events;
+mod grants;
+mod people;
+mod status;
+mod sweep;
+
+use std::{future::Future, time::Duration};
+
+use k8s_openapi::api::rbac::v1::ClusterRole;
+use kube::{Api, Client, api::DeleteParams, core::Status};
+
+pub use events::EventRecord;
+pub use grants::GrantRefused;
+pub use sweep::FoundGrant;
+
+use crate::{api::names, config::Config, lifecycle::RoleView};
+
+/// How long one call may take.
+const CALL: Duration = Duration::from_secs(10);
+
+/// Why a call to the API server came to nothing.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The API server, or the way to it.
+    #[error("{doing}: {source}")]
+    Kube {
+        /// What was being done.
+        doing: &'static str,
+        /// What came back.
+        source: Box<kube::Error>,
+    },
+    /// No answer within the time limit.
+    #[error("{doing}: no answer from the API server within {} s", CALL.as_secs())]
+    TimedOut {
+        /// What was being done.
+        doing: &'static str,
+    },
+    /// An object of the name that we would use is somebody else's.
+    #[error("{kind} {name} exists and is not ours: {what}")]
+    Foreign {
+        /// Kind of the object.
+        kind: &'static str,
+        /// Its name.
+        name: String,
+        /// What is wrong with it.
+        what: String,
+    },
+}
+
+impl Error {
+    /// Somebody wrote the object in between: look again.
+    pub fn is_conflict(&self) -> bool {
+        self.status().is_some_and(Status::is_conflict)
+    }
+
+    fn status(&self) -> Option<&Status> {
+        match self {
+            Self::Kube { source, .. } => match source.as_ref() {
+                kube::Error::Api(status) => Some(status),
+                _ => None,
+            },
+            Self::TimedOut { .. } | Self::Foreign { .. } => None,
+        }
+    }
+
+    fn is_not_found(&self) -> bool {
+        self.status().is_some_and(Status::is_not_found)
+    }
+
+    fn already_exists(&self) -> bool {
+        self.status().is_some_and(Status::is_already_exists)
+    }
+
+    /// The namespace is being deleted, or is gone: what belongs in it goes with it.
+    fn namespace_is_ending(&self) -> bool {
+        self.status().is_some_and(|status| {
+            status.is_not_found()
+                || (status.is_forbidden()
+                    && (status.message.contains("is being terminated") || status.message.contains("being deleted")))
+        })
+    }
+}
+
+/// The API server, as the operator uses it.
+#[derive(Clone)]
+pub struct Cluster {
+    client: Client,
+    config: Config,
+}
+
+impl Cluster {
+    /// Uses this client.
+    pub const fn new(client: Client, config: Config) -> Self {
+        Self { client, config }
+    }
+
+    /// The client, for watches.
+    pub const fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// What the operator was told when it started.
+    pub const fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// The rules of an access level's `ClusterRole`. Without the label of an access level it is none: the operator
+    /// could not hand it out.
+    pub async fn role(&self, name: &str) -> Result<RoleView, Error> {
+        let roles: Api<ClusterRole> = Api::all(self.client.clone());
+        let role = limited("read a ClusterRole", roles.get_opt(name)).await?;
+        let labelled = |role: &ClusterRole| {
+            role.metadata.labels.as_ref().and_then(|labels| labels.get(names::ACCESS_LEVEL)).map(String::as_str)
+                == Some("true")
+        };
+        Ok(match role {
+            Some(role) if labelled(&role) => RoleView::Rules(role.rules.unwrap_or_default()),
+            _ => RoleView::Missing,
+        })
+    }
+}
+
+/// A call with its time limit.
+async fn limited<T>(doing: &'static str, call: impl Future<Output = kube::Result<T>>) -> Result<T, Error> {
+    match tokio::time::timeout(CALL, call).await {
+        Ok(Ok(value)) => Ok(value),
+        Ok(Err(source)) => Err(Error::Kube { doing, source: Box::new(source) }),
+        Err(_) => Err(Error::TimedOut { doing }),
+    }
+}
+
+/// A deletion: what is gone already is gone.
+async fn deleted<T>(doing: &'static str, call: impl Future<Output = kube::Result<T>>) -> Result<(), Error> {
+    match limited(doing, call).await {
+        Err(error) if !error.is_not_found() => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// In the background, and never leaving dependents behind: batch/v1 would orphan them unless told otherwise.
+fn background() -> DeleteParams {
+    DeleteParams::background()
+}

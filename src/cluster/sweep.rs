@@ -1,0 +1,87 @@
+//! Finding grants by their labels, whoever remembers them.
+
+use std::time::Duration;
+
+use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding, RoleBinding};
+use kube::{
+    Api, Resource, ResourceExt,
+    api::ListParams,
+    core::PartialObjectMeta,
+};
+use serde::de::DeserializeOwned;
+
+use super::{Cluster, Error, limited};
+use crate::api::{Moment, names, request::Scope, time::parse};
+
+/// Objects a page of a list.
+const PAGE: u32 = 500;
+
+/// A grant's binding, or what is left of a grant, as it stands in the cluster.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FoundGrant {
+    /// Where its binding is.
+    pub scope: Scope,
+    /// Its namespace; empty for one of the cluster's.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+    /// The request's name.
+    pub request: String,
+    /// The request's UID.
+    pub uid: String,
+    /// When it ends; none when that cannot be read, and then it has ended.
+    pub until: Option<Moment>,
+    /// How long it has been there.
+    pub age: Duration,
+}
+
+impl Cluster {
+    /// All grants in the cluster.
+    pub async fn find_grants(&self, now: Moment) -> Result<Vec<FoundGrant>, Error> {
+        let bindings: Api<PartialObjectMeta<RoleBinding>> = Api::all(self.client.clone());
+        let mut found = self.find(&bindings, Scope::Subscription, now).await?;
+        let bindings: Api<PartialObjectMeta<ClusterRoleBinding>> = Api::all(self.client.clone());
+        found.extend(self.find(&bindings, Scope::Tenant, now).await?);
+        // A ClusterRole whose binding is gone gives nobody anything, but it must not stay.
+        let roles: Api<PartialObjectMeta<ClusterRole>> = Api::all(self.client.clone());
+        for role in self.find(&roles, Scope::Tenant, now).await? {
+            if !found.iter().any(|grant| grant.name == role.name) {
+                found.push(role);
+            }
+        }
+        Ok(found)
+    }
+
+    async fn find<K>(
+        &self,
+        api: &Api<PartialObjectMeta<K>>,
+        scope: Scope,
+        now: Moment,
+    ) -> Result<Vec<FoundGrant>, Error>
+    where
+        K: Clone + std::fmt::Debug,
+        PartialObjectMeta<K>: Resource + DeserializeOwned,
+    {
+        let mut found = vec![];
+        let mut page = ListParams::default().labels(names::REQUEST_UID).limit(PAGE);
+        loop {
+            let list = limited("list grants", api.list(&page)).await?;
+            for object in list.items {
+                let created = object.meta().creation_timestamp.as_ref().map_or(now, crate::api::time::from_kubernetes);
+                found.push(FoundGrant {
+                    scope,
+                    namespace: object.namespace().unwrap_or_default(),
+                    name: object.name_any(),
+                    request: object.labels().get(names::REQUEST).cloned().unwrap_or_default(),
+                    uid: object.labels().get(names::REQUEST_UID).cloned().unwrap_or_default(),
+                    until: object.annotations().get(names::ACCESS_UNTIL).and_then(|until| parse(until)),
+                    age: (now - created).to_std().unwrap_or_default(),
+                });
+            }
+            match list.metadata.continue_ {
+                Some(token) if !token.is_empty() => page = page.continue_token(&token),
+                _ => return Ok(found),
+            }
+        }
+    }
+}

@@ -1,0 +1,237 @@
+//! Requests: gather the facts, take a step, perform it; again, until nothing is left to do now.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use k8s_openapi::api::rbac::v1::{ClusterRoleBinding, RoleBinding};
+use kube::{
+    Resource, ResourceExt,
+    core::PartialObjectMeta,
+    runtime::{
+        controller::Action as Requeue,
+        reflector::{ObjectRef, Store},
+    },
+};
+
+use super::{Context, Guarded, now, retry::Retries};
+use crate::{
+    api::{LockboxRequest, Moment, RoleAssignment, names, request::Scope},
+    cluster::{Error, GrantRefused},
+    lifecycle::{Action, Facts, GrantView, RoleView, facts, step},
+};
+
+/// Longest sleep: a clock that was set, or a machine that slept, is noticed after it.
+const LONGEST_SLEEP: Duration = Duration::from_mins(10);
+/// Steps in one go at most; a request's whole life has fewer.
+const MOST_STEPS: usize = 12;
+
+/// What this reconciler looks at besides the [`Context`].
+pub struct Requests {
+    /// Shared.
+    pub shared: Arc<Context>,
+    /// Bindings of grants in namespaces.
+    pub bindings: Store<PartialObjectMeta<RoleBinding>>,
+    /// Bindings of grants in the cluster.
+    pub cluster_bindings: Store<PartialObjectMeta<ClusterRoleBinding>>,
+    /// Entries published, by request UID: spares asking the API server about what it has. Status catches up with every
+    /// transition; after a restart, Events are published again under the same names.
+    pub published: Mutex<HashMap<String, usize>>,
+}
+
+/// Reconciles one request.
+pub async fn reconcile(guarded: Arc<Guarded<LockboxRequest>>, ctx: Arc<Requests>) -> Result<Requeue, Error> {
+    let request = match &guarded.0 {
+        Ok(request) => request.clone(),
+        Err(invalid) => {
+            tracing::error!(
+                request = invalid.metadata.name.as_deref().unwrap_or_default(),
+                namespace = invalid.metadata.namespace.as_deref().unwrap_or_default(),
+                error = invalid.error,
+                "this request cannot be read; it is left alone, and any grant of it is ended by the sweep"
+            );
+            return Ok(Requeue::requeue(LONGEST_SLEEP));
+        }
+    };
+    let key = key(guarded.as_ref());
+    let wake = ctx.advance(request).await?;
+    ctx.shared.retries.succeeded(&key);
+    Ok(wake.map_or_else(|| Requeue::requeue(LONGEST_SLEEP), |wake| Requeue::requeue(until(wake, now()))))
+}
+
+/// What to do after a failure.
+pub fn on_error(guarded: Arc<Guarded<LockboxRequest>>, error: &Error, ctx: Arc<Requests>) -> Requeue {
+    let request = guarded.name_any();
+    let namespace = guarded.namespace().unwrap_or_default();
+    if error.is_conflict() {
+        tracing::debug!(request, namespace, "written by somebody else in between; looking again");
+        return Requeue::requeue(Retries::conflict());
+    }
+    tracing::warn!(request, namespace, %error, "will be tried again");
+    Requeue::requeue(ctx.shared.retries.failed(&key(guarded.as_ref())))
+}
+
+fn key(object: &Guarded<LockboxRequest>) -> String {
+    format!("{}/{}", object.meta().namespace.as_deref().unwrap_or_default(), object.name_any())
+}
+
+/// How long to sleep until a moment.
+fn until(moment: Moment, now: Moment) -> Duration {
+    (moment - now).to_std().unwrap_or(Duration::ZERO).min(LONGEST_SLEEP)
+}
+
+impl Requests {
+    /// Takes steps until there is nothing to do now. Returns when to look again.
+    async fn advance(&self, request: LockboxRequest) -> Result<Option<Moment>, Error> {
+        let mut request = request;
+        // What a cache says may be old. Before access is made from it, the API server is asked.
+        let mut fresh = false;
+        let mut made = None;
+        for _ in 0..MOST_STEPS {
+            let phase = request.status.as_ref().and_then(|status| status.phase).unwrap_or_default();
+            if phase == crate::api::Phase::Approved && !fresh {
+                match self.read_again(&request).await? {
+                    Some(current) => request = current,
+                    None => return Ok(None),
+                }
+                fresh = true;
+                continue;
+            }
+            let next = self.next_step(&request, made.take()).await?;
+            let mut refused = None;
+            for action in &next.before {
+                if let Err(why) = self.perform(&request, action).await? {
+                    refused = Some(why);
+                    break;
+                }
+            }
+            if let Some(GrantRefused(why)) = refused {
+                made = Some(GrantView::Refused(why));
+                continue;
+            }
+            if next.before.iter().any(|action| matches!(action, Action::MakeGrant(_))) {
+                made = Some(GrantView::Present);
+            }
+            let changed = next.status.is_some();
+            if let Some(status) = next.status {
+                request = self.shared.cluster.write_request_status(&request, *status).await?;
+                fresh = true;
+                if request.status.as_ref().is_some_and(|status| status.closed == Some(true)) {
+                    self.forget_published(&request);
+                    return Ok(None);
+                }
+            }
+            for action in &next.after {
+                // What comes after the status is publishing alone, which is never refused.
+                let _ = self.perform(&request, action).await?;
+            }
+            if !changed && next.after.is_empty() {
+                return Ok(next.wake);
+            }
+        }
+        Ok(Some(now()))
+    }
+
+    async fn read_again(&self, request: &LockboxRequest) -> Result<Option<LockboxRequest>, Error> {
+        let (namespace, name) = (request.namespace().unwrap_or_default(), request.name_any());
+        let current = self.shared.cluster.read_request(&namespace, &name).await?;
+        Ok(current.filter(|current| current.metadata.uid == request.metadata.uid))
+    }
+
+    /// Gathers the facts and decides.
+    async fn next_step(&self, request: &LockboxRequest, made: Option<GrantView>) -> Result<crate::lifecycle::Step, Error> {
+        let config = self.shared.cluster.config();
+        let status = request.status.as_ref();
+        let phase = status.and_then(|status| status.phase).unwrap_or_default();
+        let guarded = self.shared.settings();
+        let settings = guarded.as_ref().and_then(|settings| settings.0.as_ref().ok()).map(|settings| &settings.spec);
+        let namespace = request.namespace().unwrap_or_default();
+
+        let near = |assignment: &RoleAssignment| {
+            let there = assignment.metadata.namespace.as_deref();
+            there == Some(&namespace) || there == Some(&config.tenant_namespace)
+        };
+        let stored = self.shared.assignments.state();
+        let assignments: Vec<&RoleAssignment> = stored
+            .iter()
+            .filter_map(|guarded| guarded.0.as_ref().ok())
+            .filter(|assignment| near(assignment))
+            .collect();
+
+        let level = settings
+            .and_then(|settings| settings.access_levels.iter().find(|level| level.name == request.spec.access_level));
+        let role = match level {
+            Some(level) if facts::needs_role(phase) => self.shared.cluster.role(&level.cluster_role).await?,
+            _ => RoleView::Unread,
+        };
+        let grant = match made {
+            Some(view) => view,
+            None if facts::needs_grant(phase) => self.look_for_grant(request).await?,
+            None => GrantView::Unread,
+        };
+        let facts = Facts {
+            request,
+            settings,
+            assignments: &assignments,
+            role: &role,
+            grant: &grant,
+            published: self.published(request),
+            tenant_namespace: &config.tenant_namespace,
+        };
+        Ok(step(&facts, now()))
+    }
+
+    /// The cache says that a binding is there; that it is not, only the API server says.
+    async fn look_for_grant(&self, request: &LockboxRequest) -> Result<GrantView, Error> {
+        let Some(grant) = request.status.as_ref().and_then(|status| status.grant.as_ref()) else {
+            return Ok(GrantView::Absent);
+        };
+        let namespace = request.namespace().unwrap_or_default();
+        let cached = match request.spec.scope {
+            Scope::Subscription => self.bindings.get(&ObjectRef::new(&grant.name).within(&namespace)).is_some(),
+            Scope::Tenant => self.cluster_bindings.get(&ObjectRef::new(&grant.name)).is_some(),
+        };
+        let there = cached || self.shared.cluster.grant_exists(request.spec.scope, &namespace, &grant.name).await?;
+        Ok(if there { GrantView::Present } else { GrantView::Absent })
+    }
+
+    /// Performs one action.
+    async fn perform(&self, request: &LockboxRequest, action: &Action) -> Result<Result<(), GrantRefused>, Error> {
+        let cluster = &self.shared.cluster;
+        match action {
+            Action::MakeGrant(plan) => return cluster.make_grant(request, plan, now()).await,
+            Action::EndGrant { early } => {
+                let namespace = request.namespace().unwrap_or_default();
+                let name = names::grant(request.metadata.uid.as_deref().unwrap_or_default());
+                cluster.end_grant(request.spec.scope, &namespace, &name, *early).await?;
+            }
+            Action::Publish { after } => {
+                let history = request.status.as_ref().map_or(&[][..], |status| &status.history);
+                cluster.publish(request, history.get(*after..).unwrap_or_default()).await?;
+                self.remember_published(request, history.len());
+            }
+        }
+        Ok(Ok(()))
+    }
+
+    fn published(&self, request: &LockboxRequest) -> usize {
+        let recorded = request.status.as_ref().and_then(|status| status.events_published).unwrap_or_default();
+        let recorded = usize::try_from(recorded).unwrap_or_default();
+        let uid = request.metadata.uid.as_deref().unwrap_or_default();
+        let remembered = self.published.lock().unwrap_or_else(PoisonError::into_inner).get(uid).copied();
+        recorded.max(remembered.unwrap_or_default())
+    }
+
+    /// Remembers while the request is open; a closed one is never looked at again.
+    fn remember_published(&self, request: &LockboxRequest, count: usize) {
+        let uid = request.metadata.uid.clone().unwrap_or_default();
+        self.published.lock().unwrap_or_else(PoisonError::into_inner).insert(uid, count);
+    }
+
+    fn forget_published(&self, request: &LockboxRequest) {
+        let uid = request.metadata.uid.as_deref().unwrap_or_default();
+        self.published.lock().unwrap_or_else(PoisonError::into_inner).remove(uid);
+    }
+}

@@ -1,0 +1,68 @@
+//! How long to wait before trying again: longer each time, with jitter, never more than a minute.
+
+use std::{
+    collections::HashMap,
+    hash::{BuildHasher, RandomState},
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
+
+/// The first wait.
+const FIRST: Duration = Duration::from_millis(200);
+/// The longest wait.
+const LONGEST: Duration = Duration::from_secs(60);
+/// Somebody wrote in between: the watch brings their version at once.
+const CONFLICT: Duration = Duration::from_millis(50);
+/// Objects that are counted at most; beyond that, all start anew.
+const MOST: usize = 20_000;
+
+/// Failures in a row, by object. Forgotten on success, and by a restart: it is an optimisation, not a memory.
+#[derive(Debug, Default)]
+pub struct Retries {
+    failures: Mutex<HashMap<String, u32>>,
+    random: RandomState,
+}
+
+impl Retries {
+    /// The wait after a conflict, which is nobody's failure.
+    pub const fn conflict() -> Duration {
+        CONFLICT
+    }
+
+    /// Counts a failure of `object` and says how long to wait.
+    pub fn failed(&self, object: &str) -> Duration {
+        let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
+        if failures.len() >= MOST {
+            failures.clear();
+        }
+        let count = failures.entry(object.to_owned()).or_default();
+        *count = count.saturating_add(1);
+        let wait = FIRST.saturating_mul(1_u32 << (*count - 1).min(16)).min(LONGEST);
+        // Up to a quarter more, by object and count: many that failed together do not try together again.
+        let spread = u32::try_from(self.random.hash_one((object, *count)) % 256).unwrap_or_default();
+        wait + (wait / 4) * spread / 256
+    }
+
+    /// Forgets the failures of `object`.
+    pub fn succeeded(&self, object: &str) {
+        self.failures.lock().unwrap_or_else(PoisonError::into_inner).remove(object);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waits_grow_up_to_a_bound_and_start_anew_after_success() {
+        let retries = Retries::default();
+        let first = retries.failed("a");
+        assert!(first >= FIRST && first < FIRST * 2);
+        for _ in 0..100 {
+            assert!(retries.failed("a") <= LONGEST + LONGEST / 4);
+        }
+        assert!(retries.failed("a") >= LONGEST);
+        retries.succeeded("a");
+        assert!(retries.failed("a") < FIRST * 2);
+    }
+}

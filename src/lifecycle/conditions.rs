@@ -1,0 +1,80 @@
+//! Conditions, and the other fields of a status that follow from the rest of it.
+
+use crate::api::{
+    LockboxRequestStatus, Moment, Phase,
+    condition::{Truth, set},
+    request::AuditAction,
+};
+
+/// Condition types of a request, all present from the first write.
+pub const TYPES: [&str; 6] =
+    ["JitEvaluated", "InternallyApproved", "CustomerNotified", "Approved", "AccessGranted", "Finished"];
+
+/// Brings everything derived up to date: conditions, `until`, `observedGeneration`.
+pub fn derive(status: &mut LockboxRequestStatus, generation: Option<i64>, now: Moment) {
+    let phase = status.phase.unwrap_or_default();
+    let reason = status.reason.clone().unwrap_or_else(|| phase.to_string());
+    let message = status.message.clone().unwrap_or_default();
+    let happened = |action: AuditAction| status.history.iter().any(|entry| entry.action == action);
+    let ended = phase.is_terminal();
+
+    let jit = match &status.jit {
+        Some(jit) => (
+            Truth::from(jit.verdict == crate::api::request::RuleEffect::Permit),
+            format!("{:?}", jit.verdict),
+            jit.message.clone(),
+        ),
+        None if ended => (Truth::False, reason.clone(), message.clone()),
+        None => (Truth::Unknown, reason.clone(), message.clone()),
+    };
+    let internal = if happened(AuditAction::DenyInternally) {
+        (Truth::False, "Denied".to_owned(), message.clone())
+    } else if status.jit.is_some() && status.internal_approvals.is_empty() {
+        (Truth::True, "NotRequired".to_owned(), "no rule demands an internal approval".to_owned())
+    } else if phase == Phase::AwaitingInternalApproval {
+        (Truth::Unknown, "Waiting".to_owned(), message.clone())
+    } else if status.notified_at.is_some() || status.approved_at.is_some() {
+        (Truth::True, "Approved".to_owned(), "every internal approval is there".to_owned())
+    } else if ended {
+        (Truth::False, reason.clone(), message.clone())
+    } else {
+        (Truth::Unknown, "NotYet".to_owned(), String::new())
+    };
+    let notified = if status.notified_at.is_some() {
+        (Truth::True, "Notified".to_owned(), "the request is, or was, in the customer's queue".to_owned())
+    } else if status.approved_at.is_some() {
+        (Truth::False, "NotNeeded".to_owned(), "no customer data is needed".to_owned())
+    } else if ended {
+        (Truth::False, reason.clone(), message.clone())
+    } else {
+        (Truth::Unknown, "NotYet".to_owned(), String::new())
+    };
+    let approved = if status.approved_at.is_some() {
+        (Truth::True, "Approved".to_owned(), "approved, as the history says".to_owned())
+    } else if ended {
+        (Truth::False, reason.clone(), message.clone())
+    } else {
+        (Truth::Unknown, "NotYet".to_owned(), String::new())
+    };
+    let granted = match phase {
+        Phase::AccessGranted => (Truth::True, "Granted".to_owned(), message.clone()),
+        _ if ended => (Truth::False, reason.clone(), message.clone()),
+        _ => (Truth::False, "NotYet".to_owned(), String::new()),
+    };
+    let finished =
+        if ended { (Truth::True, reason, message) } else { (Truth::False, phase.to_string(), message) };
+
+    for (type_, (truth, reason, message)) in
+        TYPES.into_iter().zip([jit, internal, notified, approved, granted, finished])
+    {
+        set(&mut status.conditions, type_, truth, &reason, &message, now, generation);
+    }
+    status.until = match phase {
+        Phase::Evaluating => status.evaluate_until,
+        Phase::AwaitingInternalApproval => status.internal_until,
+        Phase::CustomerNotified => status.pending_until,
+        Phase::Approved | Phase::AccessGranted => status.access_until,
+        _ => status.ended_at,
+    };
+    status.observed_generation = generation;
+}

@@ -1,0 +1,731 @@
+//! One step of a request's life.
+//!
+//! Rules that hold always (their numbers are the specification's):
+//! 1. no grant without a recorded approval and an absolute `accessUntil`;
+//! 2. a decision met after its deadline loses, however early it was written;
+//! 3. the first Deny ends the request;
+//! 5. no clock restarts;
+//! 6. the status that says Approved comes before the grant, and the end of the grant before the status that says so;
+//! 8. every step says when to look again.
+
+use k8s_openapi::api::rbac::v1::PolicyRule;
+
+use super::{
+    access::{self, Extent},
+    decisions,
+    evaluate::{self, Outcome, Proceed},
+    facts::{Facts, GrantView, RoleView},
+    history::{self, Happening},
+    settings,
+};
+use crate::api::{
+    Duration, LockboxRequestStatus, LockboxSettingsSpec, Moment, Phase, names,
+    request::{AuditAction, Effect, Ending, Grant, Scope},
+    time::{text, whole_seconds},
+};
+
+/// What to do, in this order: `before`, the status, `after`; and when to look again if nothing else happens.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Step {
+    /// What is done before the status is written: the status says that it is done.
+    pub before: Vec<Action>,
+    /// The status to write; none when the stored one is as it should be.
+    pub status: Option<Box<LockboxRequestStatus>>,
+    /// What is done after the status is written: the status is its reason.
+    pub after: Vec<Action>,
+    /// The next deadline.
+    pub wake: Option<Moment>,
+}
+
+/// Something to do in the cluster. Each can be repeated.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Action {
+    /// Make the grant.
+    MakeGrant(Box<GrantPlan>),
+    /// End the grant: its binding first.
+    EndGrant {
+        /// Before its time: then the deadline Job goes too, instead of ending by itself.
+        early: bool,
+    },
+    /// Publish the history's entries after this many as Events.
+    Publish {
+        /// Entries that are published already.
+        after: usize,
+    },
+}
+
+/// A grant to make. Only [`step`] makes one, and only from an approval.
+#[derive(Clone, Debug, PartialEq)]
+pub struct GrantPlan {
+    /// Name of its objects.
+    pub name: String,
+    /// Who gets it.
+    pub user: String,
+    /// The namespace, or the cluster.
+    pub scope: Scope,
+    /// Exactly what is granted.
+    pub rules: Vec<PolicyRule>,
+    /// When it ends.
+    pub until: Moment,
+}
+
+/// Decides the next step. Pure: the same facts at the same time give the same step.
+pub fn step(facts: &Facts<'_>, now: Moment) -> Step {
+    let now = whole_seconds(now);
+    let mut status = facts.status().cloned().unwrap_or_default();
+    let phase = facts.phase();
+    if facts.request.metadata.deletion_timestamp.is_some() && !phase.is_terminal() {
+        // No binding without a live request. Nothing is recorded: the record is being deleted.
+        let before =
+            if status.grant.is_some() { vec![Action::EndGrant { early: true }] } else { vec![] };
+        return Step { before, ..Step::default() };
+    }
+    let before = match phase {
+        Phase::Evaluating => evaluating(facts, &mut status, now),
+        Phase::AwaitingInternalApproval => awaiting_internal_approval(facts, &mut status, now),
+        Phase::CustomerNotified => customer_notified(facts, &mut status, now),
+        Phase::Approved => approved(facts, &mut status, now),
+        Phase::AccessGranted => access_granted(facts, &mut status, now),
+        Phase::Rejected
+        | Phase::NotTriggered
+        | Phase::Excluded
+        | Phase::Denied
+        | Phase::Expired
+        | Phase::Cancelled
+        | Phase::Failed
+        | Phase::Completed
+        | Phase::Revoked => return finished(facts, status),
+    };
+    let next = status.phase.unwrap_or_default();
+    let deadline = conditions_and_deadline(facts, &mut status, now);
+    let published = facts.published.min(status.history.len());
+    let changed = facts.status().is_none_or(|stored| differs(stored, &status));
+    if changed {
+        status.events_published = Some(count(published));
+    }
+    // The grant comes before its announcement: whoever waits for access waits for nothing else.
+    let grants_now = next == Phase::Approved && phase != Phase::Approved;
+    let after = if published < status.history.len() && !grants_now {
+        vec![Action::Publish { after: published }]
+    } else {
+        vec![]
+    };
+    Step { before, status: changed.then(|| Box::new(status)), after, wake: deadline }
+}
+
+/// A request that has ended: publish what is not yet published, record that, and close it.
+fn finished(facts: &Facts<'_>, mut status: LockboxRequestStatus) -> Step {
+    if status.closed == Some(true) {
+        return Step::default();
+    }
+    if facts.published < status.history.len() {
+        return Step { after: vec![Action::Publish { after: facts.published }], ..Step::default() };
+    }
+    status.events_published = Some(count(status.history.len()));
+    status.closed = Some(true);
+    Step { status: Some(Box::new(status)), ..Step::default() }
+}
+
+fn count(entries: usize) -> i64 {
+    i64::try_from(entries).unwrap_or(i64::MAX)
+}
+
+fn conditions_and_deadline(facts: &Facts<'_>, status: &mut LockboxRequestStatus, now: Moment) -> Option<Moment> {
+    super::conditions::derive(status, facts.request.metadata.generation, now);
+    if status.phase.unwrap_or_default().is_terminal() { None } else { status.until }
+}
+
+/// Whether two statuses differ in anything but what is written along with the next change.
+fn differs(stored: &LockboxRequestStatus, new: &LockboxRequestStatus) -> bool {
+    let essence = |status: &LockboxRequestStatus| {
+        let mut status = status.clone();
+        status.observed_generation = None;
+        status.events_published = None;
+        for condition in &mut status.conditions {
+            condition.observed_generation = None;
+        }
+        status
+    };
+    essence(stored) != essence(new)
+}
+
+/// One entry of a transition.
+struct Entry<'a> {
+    action: AuditAction,
+    actor: &'a str,
+    given: Option<String>,
+}
+
+impl Entry<'_> {
+    const fn of(action: AuditAction) -> Self {
+        Entry { action, actor: names::LOCKBOX, given: None }
+    }
+}
+
+/// Moves to `phase`, with its reason and its entry.
+fn transition(
+    facts: &Facts<'_>,
+    status: &mut LockboxRequestStatus,
+    now: Moment,
+    phase: Phase,
+    reason: &str,
+    message: impl Into<String>,
+    entry: Entry<'_>,
+) {
+    let message = history::clip(&message.into(), 1024);
+    status.phase = Some(phase);
+    status.reason = Some(reason.into());
+    status.message = Some(message.clone());
+    if phase.is_terminal() {
+        status.ended_at = Some(now);
+    }
+    let happening = Happening {
+        action: entry.action,
+        actor: entry.actor.into(),
+        phase,
+        reason: entry.given,
+        message,
+        rules: vec![],
+        facts: vec![],
+    };
+    history::append(&mut status.history, facts.uid(), now, happening);
+}
+
+fn record(facts: &Facts<'_>, status: &mut LockboxRequestStatus, now: Moment, happenings: Vec<Happening>) {
+    for happening in happenings {
+        history::append(&mut status.history, facts.uid(), now, happening);
+    }
+}
+
+/// What the requester wrote to withdraw, if it is really theirs.
+fn withdrawal<'a>(facts: &'a Facts<'_>, ending: Option<&'a Ending>) -> Option<&'a Ending> {
+    ending.filter(|ending| ending.by == facts.request.spec.requester.username)
+}
+
+fn evaluating(facts: &Facts<'_>, status: &mut LockboxRequestStatus, now: Moment) -> Vec<Action> {
+    let outcome = evaluate::evaluate(facts);
+    if let Outcome::Wait(_) = outcome {
+        let until = *status
+            .evaluate_until
+            .get_or_insert_with(|| facts.created() + Duration::DEFAULT_PENDING.delta());
+        if now >= until {
+            transition(
+                facts,
+                status,
+                now,
+                Phase::Expired,
+                "NotEvaluatedInTime",
+                "The request could not be evaluated within four days; put the LockboxSettings right and create a new request.",
+                Entry::of(AuditAction::ExpireInternalApproval),
+            );
+            return vec![];
+        }
+    }
+    if let Some(ending) = withdrawal(facts, facts.request.spec.cancellation.as_ref()) {
+        withdrawn(facts, status, now, AuditAction::CancelBeforeNotification, ending);
+        return vec![];
+    }
+    match outcome {
+        Outcome::Wait(why) => {
+            status.phase = Some(Phase::Evaluating);
+            status.reason = Some(why.reason);
+            status.message = Some(history::clip(&why.message, 1024));
+        }
+        Outcome::End(end) => {
+            status.jit = end.jit;
+            if let Some(snapshot) = end.snapshot {
+                status.approvers = Some(snapshot.approvers);
+                status.excluded_approvers = snapshot.excluded;
+            }
+            let rules = status.jit.as_ref().map(|jit| jit.rules.clone()).unwrap_or_default();
+            let actor = if end.phase == Phase::Excluded {
+                facts.request.spec.requester.username.as_str()
+            } else {
+                names::LOCKBOX
+            };
+            let message = history::clip(&end.why.message, 1024);
+            status.phase = Some(end.phase);
+            status.reason = Some(end.why.reason);
+            status.message = Some(message.clone());
+            status.ended_at = Some(now);
+            let given = (end.phase == Phase::Excluded).then(|| facts.request.spec.justification.clone());
+            let happening = Happening {
+                action: end.action,
+                actor: actor.into(),
+                phase: end.phase,
+                reason: given,
+                message,
+                rules,
+                facts: end.facts,
+            };
+            history::append(&mut status.history, facts.uid(), now, happening);
+        }
+        Outcome::Proceed(proceed) => proceed_with(facts, status, now, *proceed),
+    }
+    vec![]
+}
+
+/// Leaves Evaluating: everything that later steps rely on is recorded once, here.
+fn proceed_with(facts: &Facts<'_>, status: &mut LockboxRequestStatus, now: Moment, proceed: Proceed) {
+    status.duration = Some(proceed.duration);
+    status.effect = Some(proceed.effect);
+    status.barred = Some(proceed.barred);
+    status.internal_approvals = proceed.internal_approvals;
+    if proceed.customer_data {
+        status.approvers = Some(proceed.snapshot.approvers);
+        status.excluded_approvers = proceed.snapshot.excluded;
+        status.required_approvals = Some(proceed.required);
+    }
+    let rules = proceed.jit.rules.clone();
+    status.jit = Some(proceed.jit);
+    if status.internal_approvals.is_empty() {
+        ask_or_approve(facts, status, now, rules, proceed.facts);
+        return;
+    }
+    let until = now + timeout(facts.settings, |settings| settings.internal_timeout);
+    status.internal_until = Some(until);
+    status.phase = Some(Phase::AwaitingInternalApproval);
+    status.reason = Some("WaitingForInternalApproval".into());
+    let message = format!(
+        "Just-in-time rule {} demands the approval of the provider's own approvers (status.internalApprovals) until {}.",
+        rules.join(", "),
+        text(until)
+    );
+    status.message = Some(history::clip(&message, 1024));
+    let happening = Happening {
+        action: AuditAction::RequestInternalApproval,
+        actor: facts.request.spec.requester.username.clone(),
+        phase: Phase::AwaitingInternalApproval,
+        reason: Some(facts.request.spec.justification.clone()),
+        message,
+        rules,
+        facts: proceed.facts,
+    };
+    history::append(&mut status.history, facts.uid(), now, happening);
+}
+
+fn timeout(settings: Option<&LockboxSettingsSpec>, which: impl Fn(&LockboxSettingsSpec) -> Duration) -> chrono::TimeDelta {
+    settings.map_or(Duration::DEFAULT_PENDING, which).delta()
+}
+
+/// Whether the customer is asked: only then is there a snapshot to ask.
+fn asks_customer(status: &LockboxRequestStatus) -> bool {
+    status.required_approvals.is_some()
+}
+
+/// The customer is asked; or, where no customer data is needed, the rules approve.
+fn ask_or_approve(
+    facts: &Facts<'_>,
+    status: &mut LockboxRequestStatus,
+    now: Moment,
+    rules: Vec<String>,
+    used: Vec<String>,
+) {
+    if !asks_customer(status) {
+        let resources = facts.request.spec.resources.clone();
+        approve(facts, status, now, status.duration, resources);
+        let happening = Happening {
+            action: AuditAction::AutoApproveLockboxRequest,
+            actor: names::LOCKBOX.into(),
+            phase: Phase::Approved,
+            reason: Some(facts.request.spec.justification.clone()),
+            message: format!("no customer data is needed: approved by just-in-time rule {}", rules.join(", ")),
+            rules,
+            facts: used,
+        };
+        history::append(&mut status.history, facts.uid(), now, happening);
+        return;
+    }
+    let until = now + timeout(facts.settings, |settings| settings.pending_timeout);
+    status.notified_at = Some(now);
+    status.pending_until = Some(until);
+    status.phase = Some(Phase::CustomerNotified);
+    status.reason = Some("WaitingForCustomer".into());
+    let approvers: Vec<_> = status.approvers.iter().flatten().map(|approver| approver.name.as_str()).collect();
+    let message = format!(
+        "{} of these approvers must approve until {}: {}.{} Approve or deny with: kubectl patch lbr {} -n {} --type=merge -p '{{\"spec\":{{\"decision\":{{\"verdict\":\"Approve\",\"reason\":\"...\"}}}}}}'",
+        status.required_approvals.unwrap_or(1),
+        text(until),
+        history::clip(&approvers.join(", "), 400),
+        other_engineer(facts),
+        facts.request.metadata.name.as_deref().unwrap_or_default(),
+        facts.namespace(),
+    );
+    status.message = Some(history::clip(&message, 1024));
+    let happening = Happening {
+        action: AuditAction::CreateLockboxRequest,
+        actor: facts.request.spec.requester.username.clone(),
+        phase: Phase::CustomerNotified,
+        reason: Some(facts.request.spec.justification.clone()),
+        message: format!(
+            "{} approvers are asked until {}.{}",
+            status.approvers.as_ref().map_or(0, Vec::len),
+            text(until),
+            other_engineer(facts)
+        ),
+        rules,
+        facts: used,
+    };
+    history::append(&mut status.history, facts.uid(), now, happening);
+}
+
+/// Said to everybody when somebody else asks than the ticket's engineer (M5).
+fn other_engineer(facts: &Facts<'_>) -> String {
+    let spec = &facts.request.spec;
+    let assigned = spec.support_request.as_ref().and_then(|ticket| ticket.assigned_to.as_ref());
+    match (assigned, &spec.escalation) {
+        (Some(assigned), escalation) if *assigned != spec.requester.username => {
+            let why = escalation.as_ref().map_or_else(
+                || " no escalation is stated".to_owned(),
+                |escalation| format!(" escalated to {}", history::clip(&escalation.team, 128)),
+            );
+            format!(
+                " Note: the ticket is assigned to {}, but {} asks;{why}.",
+                history::clip(assigned, 128),
+                spec.requester.username
+            )
+        }
+        _ => String::new(),
+    }
+}
+
+/// Records an approval and with it the absolute end of the access.
+fn approve(
+    facts: &Facts<'_>,
+    status: &mut LockboxRequestStatus,
+    now: Moment,
+    duration: Option<Duration>,
+    resources: Option<Vec<crate::api::request::NamedObject>>,
+) {
+    // A duration is always recorded when Evaluating is left; without one the access ends as it begins.
+    let until = now + duration.map_or_else(chrono::TimeDelta::zero, Duration::delta);
+    status.duration = duration;
+    status.approved_at = Some(now);
+    status.access_until = Some(until);
+    status.grant = Some(Grant { name: names::grant(facts.uid()), resources });
+    status.phase = Some(Phase::Approved);
+    status.reason = Some("Approved".into());
+    status.message = Some(format!("Approved; access is being made, until {}.", text(until)));
+}
+
+fn withdrawn(facts: &Facts<'_>, status: &mut LockboxRequestStatus, now: Moment, action: AuditAction, ending: &Ending) {
+    transition(
+        facts,
+        status,
+        now,
+        Phase::Cancelled,
+        "Withdrawn",
+        format!("{} withdrew the request; nothing was granted.", ending.by),
+        Entry { action, actor: &ending.by, given: ending.reason.clone() },
+    );
+}
+
+fn passed(deadline: Option<Moment>, now: Moment) -> bool {
+    // Without a recorded deadline there is no time left.
+    deadline.is_none_or(|deadline| now >= deadline)
+}
+
+fn awaiting_internal_approval(facts: &Facts<'_>, status: &mut LockboxRequestStatus, now: Moment) -> Vec<Action> {
+    if let Err(off) = settings::enabled(facts.settings) {
+        let entry = Entry::of(AuditAction::SkipLockboxRequest);
+        transition(facts, status, now, Phase::NotTriggered, off.reason, off.message, entry);
+        return vec![];
+    }
+    if passed(status.internal_until, now) {
+        transition(
+            facts,
+            status,
+            now,
+            Phase::Expired,
+            "NoInternalApproval",
+            "The provider's own approvers did not decide in time; the customer was not asked. Create a new request.",
+            Entry::of(AuditAction::ExpireInternalApproval),
+        );
+        return vec![];
+    }
+    if let Some(ending) = withdrawal(facts, facts.request.spec.cancellation.as_ref()) {
+        withdrawn(facts, status, now, AuditAction::CancelBeforeNotification, ending);
+        return vec![];
+    }
+    let tally = decisions::internal(facts, status);
+    record(facts, status, now, tally.happenings);
+    if let Some((by, reason)) = tally.denied {
+        status.phase = Some(Phase::Rejected);
+        status.reason = Some("DeniedInternally".into());
+        let why = reason.map(|reason| format!(" ({reason})")).unwrap_or_default();
+        status.message = Some(history::clip(
+            &format!("{by} denied the request for the provider{why}; the customer was not asked."),
+            1024,
+        ));
+        status.ended_at = Some(now);
+        return vec![];
+    }
+    if decisions::internally_met(facts, status) {
+        let rules = status.jit.as_ref().map(|jit| jit.rules.clone()).unwrap_or_default();
+        ask_or_approve(facts, status, now, rules, vec![]);
+    }
+    vec![]
+}
+
+fn customer_notified(facts: &Facts<'_>, status: &mut LockboxRequestStatus, now: Moment) -> Vec<Action> {
+    if let Err(off) = settings::enabled(facts.settings) {
+        let message = format!("Lockbox went off while the request waited; nothing was granted. {}", off.message);
+        let entry = Entry::of(AuditAction::CancelLockboxRequest);
+        transition(facts, status, now, Phase::Cancelled, "LockboxDisabled", message, entry);
+        return vec![];
+    }
+    if passed(status.pending_until, now) {
+        transition(
+            facts,
+            status,
+            now,
+            Phase::Expired,
+            "NotDecidedInTime",
+            "The customer's approvers did not decide in time; no access was granted. Create a new request.",
+            Entry::of(AuditAction::ExpireLockboxRequest),
+        );
+        return vec![];
+    }
+    if let Some(ending) = withdrawal(facts, facts.request.spec.cancellation.as_ref()) {
+        withdrawn(facts, status, now, AuditAction::CancelLockboxRequest, ending);
+        return vec![];
+    }
+    let tally = decisions::customer(facts, status, now);
+    record(facts, status, now, tally.happenings);
+    if let Some((by, reason)) = tally.denied {
+        status.phase = Some(Phase::Denied);
+        status.reason = Some("DeniedByCustomer".into());
+        let why = reason.map(|reason| format!(" ({reason})")).unwrap_or_default();
+        status.message = Some(history::clip(&format!("{by} denied the request{why}; no access was granted."), 1024));
+        status.ended_at = Some(now);
+        return vec![];
+    }
+    let approved_by = decisions::approved_by(status, AuditAction::ApproveLockboxRequest);
+    let approvals = count(approved_by.len());
+    let required = i64::from(status.required_approvals.unwrap_or(i32::MAX));
+    if approvals >= required {
+        let counted: Vec<_> = approved_by
+            .iter()
+            .filter_map(|user| facts.request.spec.decisions.get(*user))
+            .collect();
+        let (duration, resources) = decisions::left(status, facts.request.spec.resources.as_deref(), &counted);
+        approve(facts, status, now, duration, resources);
+        // The entry that completes the quorum says so.
+        return vec![];
+    }
+    if approvals > 0 {
+        status.reason = Some("WaitingForQuorum".into());
+        status.message = Some(format!(
+            "{approvals} of {required} approvals are there; more approvers must approve until {}.",
+            status.pending_until.map(text).unwrap_or_default()
+        ));
+    }
+    vec![]
+}
+
+/// Who ended an access early, and how; the requester's own release comes first.
+enum EarlyEnd<'a> {
+    Released(&'a Ending),
+    Revoked(&'a Ending),
+    Off(settings::Off),
+}
+
+fn early_end<'a>(facts: &'a Facts<'_>) -> Option<EarlyEnd<'a>> {
+    let spec = &facts.request.spec;
+    if let Some(ending) = &spec.revocation {
+        return Some(EarlyEnd::Revoked(ending));
+    }
+    if let Some(ending) = withdrawal(facts, spec.release.as_ref()) {
+        return Some(EarlyEnd::Released(ending));
+    }
+    settings::enabled(facts.settings).err().map(EarlyEnd::Off)
+}
+
+fn end_early(facts: &Facts<'_>, status: &mut LockboxRequestStatus, now: Moment, end: &EarlyEnd<'_>) {
+    match end {
+        EarlyEnd::Released(ending) => transition(
+            facts,
+            status,
+            now,
+            Phase::Completed,
+            "Released",
+            format!("{} gave the access back.", ending.by),
+            Entry { action: AuditAction::CompleteAccess, actor: &ending.by, given: ending.reason.clone() },
+        ),
+        EarlyEnd::Revoked(ending) => transition(
+            facts,
+            status,
+            now,
+            Phase::Revoked,
+            "RevokedByCustomer",
+            format!("{} ended the access.", ending.by),
+            Entry { action: AuditAction::RevokeAccess, actor: &ending.by, given: ending.reason.clone() },
+        ),
+        EarlyEnd::Off(off) => transition(
+            facts,
+            status,
+            now,
+            Phase::Revoked,
+            "LockboxDisabled",
+            format!("Lockbox went off, so the access ended. {}", off.message),
+            Entry::of(AuditAction::RevokeAccess),
+        ),
+    }
+}
+
+fn approved(facts: &Facts<'_>, status: &mut LockboxRequestStatus, now: Moment) -> Vec<Action> {
+    // A binding may be there already, of an attempt whose record was lost.
+    let undo = || vec![Action::EndGrant { early: true }];
+    if let Some(end) = early_end(facts) {
+        end_early(facts, status, now, &end);
+        return undo();
+    }
+    let failed = |status: &mut LockboxRequestStatus, reason: &str, message: String| {
+        transition(facts, status, now, Phase::Failed, reason, message, Entry::of(AuditAction::FailAccess));
+        vec![Action::EndGrant { early: true }]
+    };
+    if passed(status.access_until, now) {
+        return failed(
+            status,
+            "DeadlinePassed",
+            "The access could not be made before its own end; create a new request.".into(),
+        );
+    }
+    if let GrantView::Refused(why) = facts.grant {
+        return failed(status, "GrantRefused", format!("The access could not be made: {why}"));
+    }
+    match plan(facts, status) {
+        Err((reason, message)) => failed(status, reason, message),
+        Ok(plan) => {
+            status.phase = Some(Phase::AccessGranted);
+            status.granted_at = Some(now);
+            status.reason = Some("Granted".into());
+            let message = format!(
+                "{} has access until {}; it ends by itself, when {} gives it back (spec.release), or when an approver revokes it (spec.revocation).",
+                plan.user,
+                text(plan.until),
+                plan.user
+            );
+            status.message = Some(history::clip(&message, 1024));
+            let happening = Happening {
+                action: AuditAction::GrantAccess,
+                actor: names::LOCKBOX.into(),
+                phase: Phase::AccessGranted,
+                reason: None,
+                message: format!("{} has access until {}", plan.user, text(plan.until)),
+                rules: vec![],
+                facts: vec![],
+            };
+            history::append(&mut status.history, facts.uid(), now, happening);
+            vec![Action::MakeGrant(Box::new(plan))]
+        }
+    }
+}
+
+/// The grant that was approved, or why there is none: what the role can do is compared with what was approved.
+fn plan(facts: &Facts<'_>, status: &LockboxRequestStatus) -> Result<GrantPlan, (&'static str, String)> {
+    let spec = &facts.request.spec;
+    let (Some(effect), Some(grant), Some(until)) = (&status.effect, &status.grant, status.access_until) else {
+        return Err(("NothingApproved", "The status records no approval to grant from.".into()));
+    };
+    let level = facts
+        .settings
+        .and_then(|settings| settings.access_levels.iter().find(|level| level.name == spec.access_level))
+        .ok_or_else(|| {
+            (
+                "AccessLevelGone",
+                format!(
+                    "Access level {} was taken out of the LockboxSettings after it was approved; create a new request.",
+                    spec.access_level
+                ),
+            )
+        })?;
+    let RoleView::Rules(rules) = facts.role else {
+        return Err((
+            "RoleGone",
+            format!("ClusterRole {} of the access level is gone; create a new request.", level.cluster_role),
+        ));
+    };
+    let changed = |now: Option<&Effect>| {
+        let difference = access::difference(&effect.rules, now.map_or(&[], |now| &now.rules));
+        (
+            "RoleChanged",
+            format!(
+                "What access level {} can do changed after the approvers saw it: {difference}. Create a new request.",
+                level.name
+            ),
+        )
+    };
+    let extent = Extent::from_request(spec.resources.as_deref()).map_err(|_| changed(None))?;
+    let whole = access::cut(rules, &extent, &level.same_name, spec.scope).map_err(|_| changed(None))?;
+    let current = access::effect(level, &whole);
+    if current.hash != effect.hash {
+        return Err(changed(Some(&current)));
+    }
+    if grant.resources.as_ref().is_some_and(Vec::is_empty) {
+        return Err((
+            "NothingLeft",
+            "The approvers cut the request down to different resources, so nothing is left that all of them approved; create a new request.".into(),
+        ));
+    }
+    let access = Extent::from_request(grant.resources.as_deref())
+        .and_then(|approved| access::cut(rules, &approved, &level.same_name, spec.scope))
+        .map_err(|why| ("NothingLeft", format!("Of what was approved nothing can be granted: {why}.")))?;
+    if let Some(danger) = access::dangers(access.rules(), spec.scope).first() {
+        return Err(("AccessLevelUnusable", format!("Access level {} cannot be granted: {danger}.", level.name)));
+    }
+    Ok(GrantPlan {
+        name: grant.name.clone(),
+        user: spec.requester.username.clone(),
+        scope: spec.scope,
+        rules: access.rules().to_vec(),
+        until,
+    })
+}
+
+fn access_granted(facts: &Facts<'_>, status: &mut LockboxRequestStatus, now: Moment) -> Vec<Action> {
+    let early = early_end(facts);
+    if passed(status.access_until, now) {
+        transition(
+            facts,
+            status,
+            now,
+            Phase::Completed,
+            "TimeIsUp",
+            "The access ended at its time.",
+            Entry::of(AuditAction::CompleteAccess),
+        );
+        return vec![Action::EndGrant { early: false }];
+    }
+    if let Some(end) = early {
+        end_early(facts, status, now, &end);
+        return vec![Action::EndGrant { early: true }];
+    }
+    if *facts.grant == GrantView::Absent {
+        record(
+            facts,
+            status,
+            now,
+            vec![Happening {
+                action: AuditAction::TamperWithGrant,
+                actor: names::LOCKBOX.into(),
+                phase: Phase::AccessGranted,
+                reason: None,
+                message: "the binding of the access is gone before its time, and Lockbox did not remove it".into(),
+                rules: vec![],
+                facts: vec![],
+            }],
+        );
+        transition(
+            facts,
+            status,
+            now,
+            Phase::Revoked,
+            "TamperWithGrant",
+            "Somebody removed the binding of the access, so the access was ended; create a new request.",
+            Entry::of(AuditAction::RevokeAccess),
+        );
+        return vec![Action::EndGrant { early: true }];
+    }
+    vec![]
+}
