@@ -155,7 +155,7 @@ impl Cluster {
         self.access.environment(user)
     }
 
-    /// Stops the API server as an upgrade would (SIGTERM) and waits for its end, which takes 6 s and more.
+    /// Stops the API server as an upgrade would (SIGTERM) and waits for its end, which takes about 2 s.
     pub fn stop_apiserver(&self) -> Result<(), Error> {
         self.servers()?.stop_apiserver("TERM")
     }

@@ -22,8 +22,13 @@ impl Go {
     /// fetches a newer one when the module file asks for it).
     pub(crate) fn find(modules: &Path, kubernetes: &'static str) -> Result<Go, Error> {
         let path = env::var_os("PATH").unwrap_or_default();
-        let program = env::split_paths(&path)
-            .chain([PathBuf::from("/usr/local/go/bin")])
+        // Where Go's own archive goes; it asks people to add that to PATH, which not every CI does.
+        let places = env::split_paths(&path).chain([PathBuf::from("/usr/local/go/bin")]);
+        Go::find_in(places, modules, kubernetes)
+    }
+
+    fn find_in(places: impl Iterator<Item = PathBuf>, modules: &Path, kubernetes: &'static str) -> Result<Go, Error> {
+        let program = places
             .map(|folder| folder.join("go"))
             .find(|program| program.is_file())
             .ok_or(Error::GoMissing { kubernetes, minimum: MINIMUM_TEXT })?;
@@ -66,6 +71,38 @@ fn is_recent_enough(version: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// A folder with a `go` that prints what is given.
+    fn fake(name: &str, script: &str) -> PathBuf {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = env::temp_dir().join(format!("lockbox-go-{}-{name}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        std::fs::write(folder.join("go"), format!("#!/bin/sh\n{script}\n")).unwrap();
+        std::fs::set_permissions(folder.join("go"), std::fs::Permissions::from_mode(0o755)).unwrap();
+        folder
+    }
+
+    #[test]
+    fn a_missing_go_is_named_with_the_way_out() {
+        let error = Go::find_in([PathBuf::from("/nowhere")].into_iter(), Path::new("/"), "1.37.2").err().unwrap();
+        let text = error.to_string();
+        assert!(text.contains("`go` was not found") && text.contains("Install Go 1.26 or later"), "{text}");
+    }
+
+    #[test]
+    fn a_go_that_is_too_old_or_refuses_the_module_file_is_named_with_the_way_out() {
+        let old = fake("old", "printf 'go1.19.8\\nlinux\\namd64\\n'");
+        let refusing = fake(
+            "refusing",
+            "[ \"$PWD\" = / ] && echo go1.22.1 && exit; echo 'go.mod requires go >= 1.26.0' >&2; exit 1",
+        );
+        for (folder, found) in [(old, "go1.19.8"), (refusing, "go1.22.1")] {
+            let error = Go::find_in([folder.clone()].into_iter(), &folder, "1.37.2").err().unwrap();
+            let text = error.to_string();
+            assert!(text.starts_with(&format!("{found} is too old")) && text.contains("1.26"), "{text}");
+            std::fs::remove_dir_all(folder).unwrap();
+        }
+    }
 
     #[test]
     fn an_old_go_is_told_from_a_recent_one() {

@@ -212,6 +212,8 @@ fn up(name: &str, settings: &Settings) -> Result<(), Error> {
         }
         stdout.read_to_string(&mut answer).map_err(io("hear of", &log))?;
     }
+    // The name is free once it has ended.
+    let _ = holder.wait();
     Err(Error::Refused(if answer.is_empty() {
         format!("the cluster's holder ended; see {}", log.display())
     } else {
