@@ -45,7 +45,7 @@ pub fn build(version: Version) -> Result<PathBuf, Error> {
 fn modules(cache: &Path, release: &Release) -> Result<PathBuf, Error> {
     let key = cache::digest(&[release.go_mod, release.go_sum]);
     let modules = cache.join("modules").join(format!("{}-{key}", release.number));
-    // Go's own lock on go.mod makes it read in part by nobody; still a file that is there is complete.
+    // Written last, and each whole: when go.sum is there, both are complete.
     if !modules.join("go.sum").is_file() {
         cache::create(&modules)?;
         cache::replace(&modules.join("go.mod"), release.go_mod)?;

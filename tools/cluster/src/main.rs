@@ -31,7 +31,7 @@ enum Action {
     /// Build what is not built yet (both versions when none is named) and print the folders.
     Build {
         /// `1.37` (or `newest`) or `1.33` (or `oldest`); may be given several times.
-        #[arg(long = "kubernetes", short, value_name = "VERSION")]
+        #[arg(long = "kubernetes", short = 'k', value_name = "VERSION")]
         versions: Vec<Version>,
     },
     /// Start a cluster that stays up until `down`.
@@ -185,7 +185,7 @@ fn up(name: &str, settings: &Settings) -> Result<(), Error> {
         say(&format!("Cluster `{name}` is up already."));
         return tell(name);
     };
-    let log = cache::folder()?.join("clusters").join(format!("{name}.log"));
+    let log = named::log(name)?;
     let io = |action: &'static str, path: &std::path::Path| {
         let path = path.to_owned();
         move |source| Error::Io { action, path, source }

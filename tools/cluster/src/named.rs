@@ -5,6 +5,7 @@
 //! runs: no stale file ever makes a cluster look as if it were up.
 
 use std::fs::{self, File, TryLockError};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::thread;
@@ -44,14 +45,29 @@ pub struct Claim {
 
 /// Claims a name; None when its cluster is up, starting or ending.
 pub fn claim(name: &str) -> Result<Option<Claim>, Error> {
-    check(name)?;
-    let path = clusters()?.join(format!("{name}.lock"));
-    let lock = File::create(&path).map_err(Error::io("create", &path))?;
-    match lock.try_lock() {
-        Ok(()) => Ok(Some(Claim { name: name.to_owned(), lock })),
-        Err(TryLockError::WouldBlock) => Ok(None),
-        Err(TryLockError::Error(error)) => Err(Error::io("lock", &path)(error)),
+    let path = beside(name, "lock")?;
+    loop {
+        let lock = File::create(&path).map_err(Error::io("create", &path))?;
+        match lock.try_lock() {
+            // Otherwise somebody has removed the file between the two lines, and a lock on it says nothing.
+            Ok(()) if is_at(&lock, &path) => return Ok(Some(Claim { name: name.to_owned(), lock })),
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Ok(None),
+            Err(TryLockError::Error(error)) => return Err(Error::io("lock", &path)(error)),
+        }
     }
+}
+
+fn is_at(file: &File, path: &Path) -> bool {
+    match (file.metadata(), fs::metadata(path)) {
+        (Ok(held), Ok(found)) => (held.dev(), held.ino()) == (found.dev(), found.ino()),
+        _ => false,
+    }
+}
+
+/// What the process that holds a cluster writes to standard error: nothing, unless it is at fault.
+pub fn log(name: &str) -> Result<PathBuf, Error> {
+    beside(name, "log")
 }
 
 impl Claim {
@@ -74,10 +90,20 @@ impl Claim {
     }
 
     /// Removes what a cluster of this name has left: the data of a failed start, or of one that was kept.
-    pub fn clear(&self) -> Result<(), Error> {
+    fn clear(&self) -> Result<(), Error> {
         let data = folder(&self.name)?;
         if data.exists() {
             fs::remove_dir_all(&data).map_err(Error::io("remove", &data))?;
+        }
+        Ok(())
+    }
+
+    /// Removes everything that bears the name, and gives the name up.
+    fn forget(self) -> Result<(), Error> {
+        self.clear()?;
+        for file in [beside(&self.name, "log")?, beside(&self.name, "lock")?] {
+            // It is there or not; only the next `up` needs it, and makes it anew.
+            let _ = fs::remove_file(file);
         }
         Ok(())
     }
@@ -115,7 +141,7 @@ pub fn down(name: &str) -> Result<bool, Error> {
     let mut was_up = false;
     loop {
         if let Some(claim) = claim(name)? {
-            claim.clear()?;
+            claim.forget()?;
             return Ok(was_up);
         }
         was_up = true;
@@ -165,6 +191,11 @@ fn read(data: &Path) -> Result<Option<(Version, u16)>, Error> {
 fn folder(name: &str) -> Result<PathBuf, Error> {
     check(name)?;
     Ok(clusters()?.join(name))
+}
+
+fn beside(name: &str, extension: &str) -> Result<PathBuf, Error> {
+    check(name)?;
+    Ok(clusters()?.join(format!("{name}.{extension}")))
 }
 
 fn clusters() -> Result<PathBuf, Error> {

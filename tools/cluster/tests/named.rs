@@ -69,6 +69,8 @@ fn a_named_cluster_stays_up_until_it_is_ended() {
     assert_eq!(common::processes_in(&data), Vec::<u32>::new());
     assert!(!succeed(tool(), &["list"]).contains(name));
     assert!(succeed(tool(), &["down", name]).contains("was not up"));
+    let left = |extension: &str| data.with_extension(extension).exists();
+    assert!(!left("lock") && !left("log"), "nothing bears the name any more");
 }
 
 #[test]
