@@ -70,9 +70,9 @@ fn siblings<'a>(
     same_name: &'a [GroupResource],
 ) -> impl Iterator<Item = (&'a str, &'a str)> + 'a {
     let own = (object.group.as_str(), object.resource.as_str());
-    let shared = same_name.iter().map(|kind| (kind.group.as_str(), kind.resource.as_str()));
-    let shares = shared.clone().any(|kind| kind == own);
-    std::iter::once(own).chain(shared.filter(move |_| shares))
+    let alike = same_name.iter().map(|kind| (kind.group.as_str(), kind.resource.as_str()));
+    let shares = alike.clone().any(|kind| kind == own);
+    std::iter::once(own).chain(alike.filter(move |_| shares))
 }
 
 /// Why something of an access level is not granted, in the order in which it is told.

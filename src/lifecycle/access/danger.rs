@@ -13,11 +13,11 @@ pub const READ_VERBS: &[&str] = &["get", "list"];
 
 /// Verbs that no access level has. `escalate`, `bind`, `impersonate`: RBAC's own ways around itself. `approve`, `sign`,
 /// `attest`: certificates that outlive the access. `watch`: a watch goes on after the access is over, without limit
-/// (`ATTACKS` 10). Policy `lockbox-access-levels` has the same list.
+/// Policy `lockbox-access-levels` has the same list.
 pub const NEVER_VERBS: &[&str] = &["escalate", "bind", "impersonate", "approve", "sign", "attest", "watch"];
 
 /// Kinds that no access level reaches, in any group and with any verb: credentials that outlive the access, and ways
-/// past admission (proxies reach the kubelet and Pods without it; an ephemeral container stays: `ATTACKS` 4, 11). Policy
+/// past admission (proxies reach the kubelet and Pods without it; an ephemeral container stays). Policy
 /// `lockbox-access-levels` has the same list.
 pub const NEVER_REACHED: &[&str] = &[
     "certificatesigningrequests",
@@ -44,7 +44,7 @@ pub const GUARDED_GROUPS: &[&str] = &[
 ];
 
 /// Kinds that no access level writes, in any group: Pods and what makes Pods (they choose any service account of the
-/// namespace, and stay: `ATTACKS` 11), what decides where Pods run and where traffic goes, and the record of events.
+/// namespace, and stay), what decides where Pods run and where traffic goes, and the record of events.
 /// Policy `lockbox-access-levels` has the same list.
 pub const NEVER_WRITTEN: &[&str] = &[
     "bindings",
@@ -67,8 +67,8 @@ pub const NEVER_WRITTEN: &[&str] = &[
     "statefulsets",
 ];
 
-/// Subresources that can be read in scope Tenant. All others open something: a shell, a log, a screen, a connection
-/// (`ATTACKS` 5), and some of them by `get` alone.
+/// Subresources that can be read in scope Tenant. All others open something: a shell, a log, a screen, a connection,
+/// and some of them by `get` alone.
 pub const TENANT_SUBRESOURCES: &[&str] = &["scale", "status"];
 
 /// A rule that is too powerful to be granted, and why.

@@ -39,7 +39,7 @@ const OPENINGS: &[&str] = &[
 ];
 
 /// The rules that reach customer data, in words; none when none does. To read an object's specification alone, such as
-/// that of a Pod or a volume claim, is not to reach customer data; a ConfigMap's content and a Secret's are. A wildcard
+/// that of a Pod or a volume claim, is not to reach customer data; the content of a `ConfigMap` or Secret is. A wildcard
 /// reaches everything. At most 64 sentences of 512 characters.
 pub fn customer_data(rules: &[PolicyRule]) -> Vec<String> {
     let found = rules

@@ -41,7 +41,7 @@ const CLUSTER: &[(&str, &[&str])] = &[
     ("node.k8s.io", &["runtimeclasses"]),
     ("objectstorage.k8s.io", &["bucketaccessclasses", "bucketclasses", "buckets"]),
     ("rbac.authorization.k8s.io", &["clusterrolebindings", "clusterroles"]),
-    ("resource.k8s.io", &["deviceclasses", "devicetaintrules", "resourceslices"]),
+    ("resource.k8s.io", &["deviceclasses", "devicetaintrules", "resourcepoolstatusrequests", "resourceslices"]),
     ("scheduling.k8s.io", &["priorityclasses"]),
     ("snapshot.storage.k8s.io", &["volumesnapshotclasses", "volumesnapshotcontents"]),
     ("storage.k8s.io", &["csidrivers", "csinodes", "storageclasses", "volumeattachments", "volumeattributesclasses"]),

@@ -1,7 +1,7 @@
 //! What an access level's `ClusterRole` can do: cut down to what was asked for, in words, with a hash, and what is too
 //! dangerous to grant.
 //!
-//! Pure: rules in, rules out. Everything works on a normal form ([`powers`]), in which two lists of rules that allow the
+//! Pure: rules in, rules out. Everything works on a normal form (`powers`), in which two lists of rules that allow the
 //! same are the same list: order, repetition and the way in which rules are split do not matter, to the hash least of all.
 //!
 //! RBAC's own pitfalls are kept out here, once: an empty list of `resourceNames` means all, an empty name among them
@@ -19,7 +19,7 @@ mod unfit;
 mod words;
 
 use k8s_openapi::api::rbac::v1::PolicyRule;
-use serde_json::{Value, json};
+use serde_json::json;
 use sha2::{Digest, Sha256};
 
 pub use self::{
@@ -96,45 +96,26 @@ pub fn effect(level: &AccessLevel, access: &Access) -> Effect {
     }
 }
 
-/// `sha256:` and 64 hexadecimal digits, over a canonical JSON of form, scope and rules. Rules that allow the same have
-/// the same hash, in whatever order they are written; rules that allow something else have another.
+/// `sha256:` and 64 hexadecimal digits, over a canonical JSON of form, scope and every single right (group, resource,
+/// verb, and names or null for all). Rules that allow the same have the same hash, in whatever way they are written;
+/// rules that allow something else have another.
 pub fn hash(form: GrantForm, scope: Scope, rules: &[PolicyRule]) -> String {
+    let form = match form {
+        GrantForm::Whole => "Whole",
+        GrantForm::Named => "Named",
+    };
+    let scope = match scope {
+        Scope::Subscription => "Subscription",
+        Scope::Tenant => "Tenant",
+    };
     // Keys in alphabetical order, so that the text is the same whether or not the map keeps the order of insertion.
-    let granted = json!({
-        "form": form_name(form),
-        "rules": powers::normal(rules).iter().map(canonical).collect::<Vec<_>>(),
-        "scope": scope_name(scope),
-    });
+    let granted = json!({ "form": form, "granted": powers::canonical(rules), "scope": scope });
     format!("sha256:{:x}", Sha256::digest(granted.to_string()))
-}
-
-fn canonical(rule: &PolicyRule) -> Value {
-    json!({
-        "apiGroups": list(rule.api_groups.as_ref()),
-        "nonResourceURLs": list(rule.non_resource_urls.as_ref()),
-        "resourceNames": list(rule.resource_names.as_ref()),
-        "resources": list(rule.resources.as_ref()),
-        "verbs": rule.verbs,
-    })
 }
 
 /// The list, or none: RBAC makes no difference between an absent and an empty one.
 fn list(items: Option<&Vec<String>>) -> &[String] {
     items.map_or(&[], Vec::as_slice)
-}
-
-fn form_name(form: GrantForm) -> &'static str {
-    match form {
-        GrantForm::Whole => "Whole",
-        GrantForm::Named => "Named",
-    }
-}
-
-fn scope_name(scope: Scope) -> &'static str {
-    match scope {
-        Scope::Subscription => "Subscription",
-        Scope::Tenant => "Tenant",
-    }
 }
 
 #[cfg(test)]
@@ -204,7 +185,7 @@ mod tests {
         let rules = [rule("", &["pods"], &["get", "list"], &["erp-db-0"])];
         assert_eq!(
             hash(GrantForm::Named, Scope::Subscription, &rules),
-            "sha256:0000000000000000000000000000000000000000000000000000000000000000"
+            "sha256:23c4ac4c27f9b38b7945ec97e0b872054763d42be6bc188f3b2d3eb6f39c475e"
         );
     }
 

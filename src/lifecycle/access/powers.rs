@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use k8s_openapi::api::rbac::v1::PolicyRule;
+use serde_json::{Value, json};
 
 use super::{list, words::stands_alone};
 
@@ -22,6 +23,9 @@ pub(super) enum Reach {
     Only(BTreeSet<String>),
     All,
 }
+
+/// What kinds have in common that share a rule: group, the kind itself if it stands alone, verbs, objects.
+type Shared = (String, Option<String>, BTreeSet<String>, Reach);
 
 /// What rules allow: for each kind and verb, which objects; and the same for paths that are no resources.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -72,7 +76,7 @@ impl Powers {
     /// The rules that allow exactly this: one group each, sorted; kinds of a group with the same verbs and objects share
     /// a rule, unless there are words for what a kind is used for.
     pub fn rules(self) -> Vec<PolicyRule> {
-        let mut merged: BTreeMap<(String, Option<String>, BTreeSet<String>, Reach), BTreeSet<String>> = BTreeMap::new();
+        let mut merged: BTreeMap<Shared, BTreeSet<String>> = BTreeMap::new();
         for (kind, verbs) in self.kinds {
             let mut by_reach: BTreeMap<Reach, BTreeSet<String>> = BTreeMap::new();
             for (verb, reach) in verbs {
@@ -110,6 +114,27 @@ impl Powers {
     }
 }
 
+/// What rules allow, as JSON that depends on nothing else: not on order, nor on how rules are split or merged here. Rules
+/// too many to be spelt out stand as they are, sorted: still the same for the same text in another order, and never the
+/// same for something else.
+pub(super) fn canonical(rules: &[PolicyRule]) -> Value {
+    let Some(powers) = Powers::read(rules) else { return json!({ "rules": tidied(rules) }) };
+    let of_kinds: Vec<_> = powers
+        .kinds
+        .iter()
+        .flat_map(|(kind, verbs)| {
+            verbs.iter().map(|(verb, reach)| {
+                let names = match reach {
+                    Reach::All => None,
+                    Reach::Only(names) => Some(names),
+                };
+                json!([kind.group, kind.resource, verb, names])
+            })
+        })
+        .collect();
+    json!({ "paths": powers.paths.iter().collect::<Vec<_>>(), "rights": of_kinds })
+}
+
 /// Every kind and verb of a rule.
 fn calls(rule: &PolicyRule) -> impl Iterator<Item = (Kind, &str)> {
     list(rule.api_groups.as_ref()).iter().flat_map(move |group| {
@@ -132,35 +157,21 @@ pub(super) fn weight(rules: &[PolicyRule]) -> usize {
     })
 }
 
-/// Rules in normal form. Rules too many to be spelt out are sorted as they stand: still the same for the same text in
-/// another order, and never the same for something else.
-pub(super) fn normal(rules: &[PolicyRule]) -> Vec<PolicyRule> {
-    Powers::read(rules).map_or_else(|| tidied(rules), Powers::rules)
-}
+/// Parts of a rule: groups, resources, verbs, names, paths.
+type Parts = [BTreeSet<String>; 5];
 
-fn tidied(rules: &[PolicyRule]) -> Vec<PolicyRule> {
-    let tidy = |items: Option<&Vec<String>>| list(items).iter().cloned().collect::<BTreeSet<_>>();
-    let sorted: BTreeSet<_> = rules
+fn tidied(rules: &[PolicyRule]) -> BTreeSet<Parts> {
+    let tidy = |items: &[String]| items.iter().cloned().collect();
+    rules
         .iter()
         .map(|rule| {
-            (
-                tidy(rule.api_groups.as_ref()),
-                tidy(rule.resources.as_ref()),
-                tidy(Some(&rule.verbs)),
-                tidy(rule.resource_names.as_ref()),
-                tidy(rule.non_resource_urls.as_ref()),
-            )
-        })
-        .collect();
-    let some = |items: BTreeSet<String>| (!items.is_empty()).then(|| items.into_iter().collect());
-    sorted
-        .into_iter()
-        .map(|(groups, resources, verbs, names, paths)| PolicyRule {
-            api_groups: some(groups),
-            resources: some(resources),
-            verbs: verbs.into_iter().collect(),
-            resource_names: some(names),
-            non_resource_urls: some(paths),
+            [
+                tidy(list(rule.api_groups.as_ref())),
+                tidy(list(rule.resources.as_ref())),
+                tidy(&rule.verbs),
+                tidy(list(rule.resource_names.as_ref())),
+                tidy(list(rule.non_resource_urls.as_ref())),
+            ]
         })
         .collect()
 }

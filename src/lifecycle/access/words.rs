@@ -98,8 +98,8 @@ fn of_resources(rule: &PolicyRule, resources: &[String], verbs: &str, scope: Sco
         if names.is_empty() {
             format!("all {kinds} of the {place}")
         } else {
-            let named = if several { " named" } else { "" };
-            format!("{kinds}{named} {}", list(&plains(names), 270))
+            let between = if several { " named" } else { "" };
+            format!("{kinds}{between} {}", list(&plains(names), 270))
         }
     };
     if let ([group], [resource]) = (groups, resources)
