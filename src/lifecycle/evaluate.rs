@@ -475,7 +475,7 @@ fn check_access(facts: &Facts<'_>, service: &Service, level: &AccessLevel) -> Re
         ));
     }
     let unfit = |why: &access::Unfit| {
-        rejected("NothingToGrant", format!("spec.resources: {}.", why.to_string().trim_end_matches('.')))
+        rejected("NothingToGrant", format!("spec.{}.", why.to_string().trim_end_matches('.')))
     };
     let extent = Extent::from_request(request.resources.as_deref()).map_err(|why| unfit(&why))?;
     let access = access::cut(rules.unwrap_or_default(), &extent, &level.same_name, request.scope)

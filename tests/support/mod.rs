@@ -1,0 +1,409 @@
+//! What the tests on a real API server share: a cluster with the chart installed, the operator running beside it with
+//! the credential of the chart's ServiceAccount, and users who act with kubectl.
+
+#![allow(dead_code, clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+
+pub mod operator;
+
+use std::{
+    fmt::Write as _,
+    io::Write as _,
+    path::{Path, PathBuf},
+    process::{Output, Stdio},
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+
+use lockbox_cluster::{Cluster, Options, User};
+use serde_json::{Value, json};
+
+use operator::Operator;
+
+/// How long a test waits for anything at most.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+pub const KIM: &str = "kim@provider.example";
+pub const ALICE: &str = "alice@contoso.example";
+pub const ADA: &str = "ada@contoso.example";
+
+/// A cluster with Lockbox installed by Helm.
+pub struct World {
+    pub cluster: Cluster,
+    pub operator: Mutex<Option<Operator>>,
+    /// Settings are one object: tests that change them take turns.
+    settings: Mutex<()>,
+}
+
+impl World {
+    /// The newest Kubernetes, the chart, the operator, and the settings of the examples.
+    pub fn new() -> Self {
+        let world = Self::installed(Options::default());
+        world.start_operator();
+        world.apply_as(&world.ada(), &example("global-administrator/settings.yaml")).unwrap();
+        world.wait_for_settings();
+        world
+    }
+
+    /// A cluster with the chart, and no operator yet.
+    pub fn installed(options: Options) -> Self {
+        let cluster = Cluster::start(options).unwrap();
+        let world = Self { cluster, operator: Mutex::new(None), settings: Mutex::new(()) };
+        world.helm_install(&[]);
+        world
+    }
+
+    /// `helm install` as the README has it, for an operator outside a Pod and a first administrator.
+    pub fn helm_install(&self, more: &[&str]) {
+        let chart = repository("charts/lockbox");
+        let mut helm = self.cluster.helm(self.cluster.admin());
+        helm.args(["install", "lockbox"]).arg(chart).args(["-n", "lockbox-system", "--create-namespace"]);
+        helm.args(["--set", "operator.onlyFromItsPod=false"]);
+        helm.args(["--set", &format!("bootstrap.globalAdministrators[0].kind=User,bootstrap.globalAdministrators[0].name={ADA}")]);
+        helm.args(more);
+        lockbox_cluster::output(helm).unwrap();
+        // A policy bites a second or two after it is made, and a mutating one when the kinds are known to the server.
+        // Both do when a request in somebody else's name is refused with our own words and one without a requester is
+        // filled in.
+        eventually("the admission policies are in force", || {
+            let forged = request("probe").namespace("default").set("/spec/requester/username", "mallory@provider.example").to_string();
+            let refused = self.apply_dry(self.cluster.admin(), &forged).unwrap_err();
+            refused.contains("denied request").then_some(())
+        });
+    }
+
+    /// Starts the operator with the ServiceAccount's token.
+    pub fn start_operator(&self) {
+        let account = self.cluster.service_account("lockbox-system", "lockbox-operator").unwrap();
+        let operator = Operator::start(&account, self.cluster.data(), &[]);
+        *self.operator() = Some(operator);
+    }
+
+    /// Kills the operator with -9.
+    pub fn kill_operator(&self) {
+        *self.operator() = None;
+    }
+
+    fn operator(&self) -> MutexGuard<'_, Option<Operator>> {
+        self.operator.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A support engineer of the provider, on a secure workstation.
+    pub fn kim(&self) -> User {
+        self.cluster.user(KIM, &["provider:engineers", "provider:secure-workstations"]).unwrap()
+    }
+
+    /// An Owner of the namespaces that [`World::subscription`] makes.
+    pub fn alice(&self) -> User {
+        self.cluster.user(ALICE, &["contoso:owners"]).unwrap()
+    }
+
+    /// The first Global Administrator.
+    pub fn ada(&self) -> User {
+        self.cluster.user(ADA, &[]).unwrap()
+    }
+
+    /// Anybody else.
+    pub fn user(&self, name: &str, groups: &[&str]) -> User {
+        self.cluster.user(name, groups).unwrap()
+    }
+
+    /// A namespace of the test's own with two ConfigMaps, `shop-settings` and `other`, and Alice as its Owner.
+    pub fn subscription(&self, namespace: &str) {
+        self.namespace(namespace);
+        self.assign(namespace, "alice", "User", ALICE, "Owner");
+    }
+
+    /// The same without any assignment.
+    pub fn namespace(&self, namespace: &str) {
+        self.admin(&["create", "namespace", namespace]).unwrap();
+        for name in ["shop-settings", "other"] {
+            self.admin(&["create", "configmap", name, "-n", namespace, "--from-literal=key=value"]).unwrap();
+        }
+    }
+
+    /// A role assignment by the administrator, recognised before this returns.
+    pub fn assign(&self, namespace: &str, name: &str, kind: &str, principal: &str, role: &str) {
+        let assignment = json!({
+            "apiVersion": "lockbox.dev/v1alpha1", "kind": "RoleAssignment",
+            "metadata": {"name": name, "namespace": namespace},
+            "spec": {"principal": {"kind": kind, "name": principal}, "role": role, "scope": "Subscription"},
+        });
+        self.apply_as(&self.ada(), &assignment.to_string()).unwrap();
+        let wait = format!("--for=condition=Recognized=true lra/{name} -n {namespace} --timeout=60s");
+        self.admin(&[&["wait"][..], &wait.split(' ').collect::<Vec<_>>()].concat()).unwrap();
+    }
+
+    /// Runs kubectl as a user: standard output, or standard error as the user sees it.
+    pub fn kubectl(&self, user: &User, arguments: &[&str]) -> Result<String, String> {
+        let mut kubectl = self.cluster.kubectl(user);
+        kubectl.args(arguments).stdin(Stdio::null());
+        said(&kubectl.output().unwrap())
+    }
+
+    /// Runs kubectl as the cluster's administrator.
+    pub fn admin(&self, arguments: &[&str]) -> Result<String, String> {
+        self.kubectl(self.cluster.admin(), arguments)
+    }
+
+    /// `kubectl apply` of a text.
+    pub fn apply_as(&self, user: &User, manifest: &str) -> Result<String, String> {
+        self.pipe(user, &["apply", "-f", "-"], manifest)
+    }
+
+    /// `kubectl create` of a text.
+    pub fn create_as(&self, user: &User, manifest: &str) -> Result<String, String> {
+        self.pipe(user, &["create", "-f", "-"], manifest)
+    }
+
+    fn apply_dry(&self, user: &User, manifest: &str) -> Result<String, String> {
+        self.pipe(user, &["create", "--dry-run=server", "-f", "-"], manifest)
+    }
+
+    /// kubectl with a text on its standard input.
+    pub fn pipe(&self, user: &User, arguments: &[&str], input: &str) -> Result<String, String> {
+        let mut kubectl = self.cluster.kubectl(user);
+        kubectl.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = kubectl.spawn().unwrap();
+        child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+        said(&child.wait_with_output().unwrap())
+    }
+
+    /// `kubectl patch lbr … --type=merge`.
+    pub fn patch(&self, user: &User, namespace: &str, name: &str, patch: &Value) -> Result<String, String> {
+        let patch = patch.to_string();
+        self.kubectl(user, &["patch", "lbr", name, "-n", namespace, "--type=merge", "-p", &patch])
+    }
+
+    /// The decision of a user in the shorthand.
+    pub fn decide(&self, user: &User, namespace: &str, name: &str, verdict: &str) -> Result<String, String> {
+        self.patch(user, namespace, name, &json!({"spec": {"decision": {"verdict": verdict, "reason": "agreed"}}}))
+    }
+
+    /// An object as the administrator sees it.
+    pub fn get(&self, kind: &str, namespace: &str, name: &str) -> Value {
+        let text = self.admin(&["get", kind, name, "-n", namespace, "-o", "json"]).unwrap();
+        serde_json::from_str(&text).unwrap()
+    }
+
+    /// A request as it is stored.
+    pub fn request(&self, namespace: &str, name: &str) -> Value {
+        self.get("lbr", namespace, name)
+    }
+
+    /// The phase of a request; empty when it has none.
+    pub fn phase(&self, namespace: &str, name: &str) -> String {
+        self.request(namespace, name)["status"]["phase"].as_str().unwrap_or_default().to_owned()
+    }
+
+    /// Waits until a request is in a phase; fails with what it is in, and why, when it ended otherwise.
+    pub fn wait_for_phase(&self, namespace: &str, name: &str, phase: &str) -> Value {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let request = self.request(namespace, name);
+            let status = &request["status"];
+            if status["phase"] == phase {
+                return request;
+            }
+            let over = status["endedAt"].is_string();
+            assert!(
+                !over && Instant::now() < deadline,
+                "{namespace}/{name} should be {phase} and is {}: {} {}\n{}",
+                status["phase"],
+                status["reason"],
+                status["message"],
+                self.operator_log()
+            );
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+
+    /// Waits until a request is finished and every Event is published.
+    pub fn wait_until_closed(&self, namespace: &str, name: &str) -> Value {
+        eventually(&format!("{namespace}/{name} is closed"), || {
+            let request = self.request(namespace, name);
+            (request["status"]["closed"] == true).then_some(request)
+        })
+    }
+
+    /// Creates a request as Kim and waits until the customer was notified.
+    pub fn ask(&self, namespace: &str, name: &str) {
+        self.create_as(&self.kim(), &request(name).namespace(namespace).to_string()).unwrap();
+        self.wait_for_phase(namespace, name, "CustomerNotified");
+    }
+
+    /// The same, approved by Alice and granted.
+    pub fn grant(&self, namespace: &str, name: &str) -> Value {
+        self.ask(namespace, name);
+        self.decide(&self.alice(), namespace, name, "Approve").unwrap();
+        self.wait_for_phase(namespace, name, "AccessGranted")
+    }
+
+    /// Whether Kim may read a ConfigMap.
+    pub fn kim_reads(&self, namespace: &str, name: &str) -> bool {
+        self.kubectl(&self.kim(), &["get", "configmap", name, "-n", namespace]).is_ok()
+    }
+
+    /// The Events about a request, in the order of their sequence: (reason, note).
+    pub fn events(&self, namespace: &str, name: &str) -> Vec<(String, String)> {
+        let selector = format!("--field-selector=involvedObject.name={name},involvedObject.kind=LockboxRequest");
+        let text = self.admin(&["get", "events", "-n", namespace, &selector, "-o", "json"]).unwrap();
+        let list: Value = serde_json::from_str(&text).unwrap();
+        let mut events: Vec<_> = list["items"].as_array().unwrap().iter().collect();
+        events.sort_by_key(|event| event["metadata"]["name"].as_str().unwrap().to_owned());
+        let field = |event: &Value, name: &str| event[name].as_str().unwrap().to_owned();
+        events.iter().map(|event| (field(event, "reason"), field(event, "message"))).collect()
+    }
+
+    /// The actions of a request's history, in order.
+    pub fn actions(request: &Value) -> Vec<&str> {
+        let history = request["status"]["history"].as_array().map_or(&[][..], Vec::as_slice);
+        history.iter().map(|entry| entry["action"].as_str().unwrap()).collect()
+    }
+
+    /// Changes the settings for the length of a test: the example's, with a JSON merge patch on the spec. Tests that do
+    /// so take turns; the example's settings are back when the guard goes.
+    pub fn with_settings(&self, patch: &Value) -> ChangedSettings<'_> {
+        let turn = self.settings.lock().unwrap_or_else(PoisonError::into_inner);
+        self.replace_settings(patch);
+        ChangedSettings { world: self, _turn: turn }
+    }
+
+    fn replace_settings(&self, patch: &Value) {
+        let text = example("global-administrator/settings.yaml");
+        let mut settings: Value = serde_yaml_ng::from_str(&text).unwrap();
+        merge(&mut settings["spec"], patch);
+        self.apply_as(&self.ada(), &settings.to_string()).unwrap();
+        self.wait_for_settings();
+    }
+
+    /// Waits until the operator has looked at the settings as they are.
+    pub fn wait_for_settings(&self) -> Value {
+        eventually("the settings were looked at", || {
+            let settings = self.get("lbs", "default", "default");
+            (settings["status"]["observedGeneration"] == settings["metadata"]["generation"]).then_some(settings)
+        })
+    }
+
+    /// What the operator logged.
+    pub fn operator_log(&self) -> String {
+        std::fs::read_to_string(self.cluster.data().join(operator::LOG)).unwrap_or_default()
+    }
+}
+
+/// While it lives, the settings are changed.
+pub struct ChangedSettings<'a> {
+    world: &'a World,
+    _turn: MutexGuard<'a, ()>,
+}
+
+impl ChangedSettings<'_> {
+    /// Changes them again.
+    pub fn change(&self, patch: &Value) {
+        self.world.replace_settings(patch);
+    }
+}
+
+impl Drop for ChangedSettings<'_> {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            self.world.replace_settings(&json!({}));
+        }
+    }
+}
+
+/// A manifest that a test changes.
+#[derive(Clone, Debug)]
+pub struct Manifest(pub Value);
+
+impl Manifest {
+    /// Sets the value at a JSON pointer, making what is missing on the way.
+    pub fn set(mut self, pointer: &str, value: impl Into<Value>) -> Self {
+        let mut at = &mut self.0;
+        for part in pointer.trim_start_matches('/').split('/') {
+            if at.is_null() {
+                *at = json!({});
+            }
+            at = match part.parse::<usize>() {
+                Ok(index) if at.is_array() => &mut at[index],
+                _ => &mut at[part],
+            };
+        }
+        *at = value.into();
+        self
+    }
+
+    /// Takes out the field at a JSON pointer.
+    pub fn without(mut self, pointer: &str) -> Self {
+        let (parent, field) = pointer.rsplit_once('/').unwrap();
+        if let Some(Value::Object(parent)) = self.0.pointer_mut(parent) {
+            parent.remove(field);
+        }
+        self
+    }
+
+    pub fn namespace(self, namespace: &str) -> Self {
+        self.set("/metadata/namespace", namespace)
+    }
+}
+
+impl std::fmt::Display for Manifest {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// The example's request for one ConfigMap, under another name.
+pub fn request(name: &str) -> Manifest {
+    let request: Value = serde_yaml_ng::from_str(&example("engineer/request-subscription.yaml")).unwrap();
+    Manifest(request).set("/metadata/name", name)
+}
+
+/// A file of the repository.
+pub fn repository(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
+}
+
+/// The text of an example.
+pub fn example(path: &str) -> String {
+    std::fs::read_to_string(repository("examples").join(path)).unwrap()
+}
+
+/// Asks until there is an answer, and fails the test after [`PATIENCE`].
+pub fn eventually<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        if let Some(answer) = ask() {
+            return answer;
+        }
+        assert!(Instant::now() < deadline, "not within {} s: {what}", PATIENCE.as_secs());
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+/// A JSON merge patch (RFC 7386).
+pub fn merge(target: &mut Value, patch: &Value) {
+    let Value::Object(patch) = patch else {
+        *target = patch.clone();
+        return;
+    };
+    if !target.is_object() {
+        *target = json!({});
+    }
+    for (key, value) in patch {
+        if value.is_null() {
+            target.as_object_mut().unwrap().remove(key);
+        } else {
+            merge(&mut target[key], value);
+        }
+    }
+}
+
+fn said(output: &Output) -> Result<String, String> {
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    if output.status.success() {
+        return Ok(text(&output.stdout));
+    }
+    let mut said = text(&output.stderr);
+    let _ = write!(said, "{}", text(&output.stdout));
+    Err(said)
+}
