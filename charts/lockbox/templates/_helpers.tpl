@@ -32,11 +32,6 @@ app.kubernetes.io/component: operator
 ["lockbox-requester", "lockbox-internal-approver", "lockbox-approver", "lockbox-owner", "lockbox-eligible", "lockbox-administrator", "lockbox-auditor"]
 {{- end }}
 
-{{/* Every policy of this chart, by name: the operator proves that they are there and are the ones it knows. */}}
-{{- define "lockbox.validatingPolicies" -}}
-["lockbox-requests-create", "lockbox-requests-decide", "lockbox-requests-end", "lockbox-requests-status", "lockbox-requests-delete", "lockbox-status", "lockbox-bounds", "lockbox-assignments", "lockbox-settings", "lockbox-grants", "lockbox-operator-limits", "lockbox-operator-limits-bindings", "lockbox-operator-limits-roles", "lockbox-operator-limits-jobs", "lockbox-operator-never-uses", {{ if .Values.operator.onlyFromItsPod }}"lockbox-operator-from-its-pod", {{ end }}"lockbox-events", "lockbox-access-levels", "lockbox-crds"]
-{{- end }}
-
 {{/* ---- CEL: constants that are rendered into the policies ---- */}}
 
 {{/* A list of strings: ['a', 'b']. values.schema.json keeps quotes and backslashes out of them. */}}
