@@ -289,7 +289,11 @@ fn rules_alone(settings: &LockboxSettings, request: &LockboxRequest) -> (&'stati
         return ("refused", off.reason.into(), off.message);
     }
     let Some(level) = spec.access_levels.iter().find(|level| level.name == request.spec.access_level) else {
-        return ("refused", "UnknownAccessLevel".into(), format!("spec.accessLevel: {} is unknown", request.spec.access_level));
+        return (
+            "refused",
+            "UnknownAccessLevel".into(),
+            format!("spec.accessLevel: {} is unknown", request.spec.access_level),
+        );
     };
     let service = Catalogue::new(spec).find(&request.spec.service);
     let name = service.as_ref().map_or(request.spec.service.as_str(), |service| &service.name);

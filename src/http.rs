@@ -29,8 +29,11 @@ impl Readiness {
 /// Serves `/healthz` (the process answers) and `/readyz` (it has read the cluster) until it is stopped.
 pub async fn serve(address: SocketAddr, readiness: Readiness) -> std::io::Result<()> {
     let ready = move || {
-        let answer =
-            if readiness.is_ready() { (StatusCode::OK, "ok\n") } else { (StatusCode::SERVICE_UNAVAILABLE, "starting\n") };
+        let answer = if readiness.is_ready() {
+            (StatusCode::OK, "ok\n")
+        } else {
+            (StatusCode::SERVICE_UNAVAILABLE, "starting\n")
+        };
         async move { answer }
     };
     let router = Router::new().route("/healthz", get(|| async { "ok\n" })).route("/readyz", get(ready));

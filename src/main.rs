@@ -1,6 +1,6 @@
 //! `lockbox-operator`: parse, then call the library.
 
-use std::{net::SocketAddr, path::PathBuf, process::ExitCode};
+use std::{io::IsTerminal as _, net::SocketAddr, path::PathBuf, process::ExitCode};
 
 use clap::{Parser, Subcommand, ValueEnum};
 use lockbox::{config::Config, crds, explain, operator};
@@ -85,13 +85,13 @@ fn run(arguments: Run) -> Result<(), Box<dyn std::error::Error>> {
     let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     match log_format {
         LogFormat::Json => logs.json().flatten_event(true).with_current_span(false).init(),
-        LogFormat::Text => logs.init(),
+        LogFormat::Text => logs.with_ansi(std::io::stderr().is_terminal()).init(),
     }
     let config = Config { namespace, tenant_namespace, instance, listen, concurrency };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
         let client = kube::Client::try_default().await?;
-        operator::run(client, config, stop_signal()).await?;
+        Box::pin(operator::run(client, config, stop_signal())).await?;
         Ok(())
     })
 }

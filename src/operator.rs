@@ -1,12 +1,12 @@
 //! Wiring: which watch feeds which reconciler, and how everything is stopped.
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+use std::{collections::BTreeMap, future::Future, sync::Arc, time::Duration};
 
-use futures::{StreamExt, future};
+use futures::{
+    FutureExt, Stream, StreamExt,
+    future::{self, BoxFuture, Shared},
+    stream,
+};
 use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding, RoleBinding};
 use kube::{
     Api, Client, Resource, ResourceExt,
@@ -14,11 +14,11 @@ use kube::{
     runtime::{
         Controller,
         controller::{self, Error as ControllerError},
-        reflector::{ObjectRef, Store},
+        reflector::{Lookup, ObjectRef, Store},
         watcher,
     },
 };
-use tokio::sync::Notify;
+use tokio::sync::watch;
 
 use crate::{
     api::{LockboxRequest, LockboxSettings, RoleAssignment, names},
@@ -26,23 +26,28 @@ use crate::{
     config::Config,
     controller::{
         Context, Guarded, assignments,
+        changes::{Change, Changes},
         people::People,
         requests::{self, Requests},
         retry::Retries,
         settings, sweep,
-        watches::{healthy, stored, stored_metadata},
+        watches::{healthy, stored},
     },
     http::{self, Readiness},
 };
 
 /// Requests that are closed are never sent to us: the watch stays as small as what is open.
 const OPEN: &str = "status.closed!=true";
+/// How long what is being worked on may take when we are asked to stop. It can be cut off: status is the only memory.
+const STOP_WITHIN: Duration = Duration::from_secs(8);
 
 /// Why the operator stopped.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The CRDs are not there.
-    #[error("the kinds of lockbox.dev are not installed in this cluster ({0}): install the chart, or kubectl apply -f crds/")]
+    #[error(
+        "the kinds of lockbox.dev are not served by this cluster ({0}): install the chart, or kubectl apply -f crds/"
+    )]
     NoKinds(String),
     /// The address for probes is taken.
     #[error("cannot serve probes: {0}")]
@@ -54,208 +59,275 @@ pub enum Error {
 
 /// Runs until `stop` completes.
 pub async fn run(client: Client, config: Config, stop: impl Future<Output = ()>) -> Result<(), Error> {
-    let cluster = Cluster::new(client.clone(), config.clone());
     check_kinds(&client).await?;
     let readiness = Readiness::default();
-
-    let all = watcher::Config::default;
-    let guarded_settings: Api<Guarded<LockboxSettings>> = Api::all(client.clone());
-    let (settings_store, settings_changes) = stored(guarded_settings.clone(), all());
-    let guarded_assignments: Api<Guarded<RoleAssignment>> = Api::all(client.clone());
-    let (assignment_store, assignment_changes) = stored(guarded_assignments.clone(), all());
-    let (request_store, request_changes) =
-        stored(Api::<Guarded<LockboxRequest>>::all(client.clone()), all().fields(OPEN));
-
-    let of_grants = || all().labels(names::REQUEST_UID);
-    let of_people = || all().labels(names::PEOPLE);
-    let bindings = || Api::<PartialObjectMeta<RoleBinding>>::all(client.clone());
-    let cluster_bindings = || Api::<PartialObjectMeta<ClusterRoleBinding>>::all(client.clone());
-    let (grants, grant_changes) = stored_metadata(bindings(), of_grants());
-    let (cluster_grants, cluster_grant_changes) = stored_metadata(cluster_bindings(), of_grants());
-    let (people_bindings, people_changes) = stored_metadata(bindings(), of_people());
-    let (people_cluster_bindings, people_cluster_changes) = stored_metadata(cluster_bindings(), of_people());
-    let levels: Api<PartialObjectMeta<ClusterRole>> = Api::all(client.clone());
-    let (_, level_changes) = stored_metadata(levels, all().labels(names::ACCESS_LEVEL));
-
+    let (listen, concurrency) = (config.listen, config.concurrency);
+    let cluster = Cluster::new(client.clone(), config);
+    let watches = Watches::new(&client);
     let context = Arc::new(Context {
         cluster: cluster.clone(),
-        settings: settings_store.clone(),
-        assignments: assignment_store.clone(),
+        settings: watches.settings.clone(),
+        assignments: watches.assignments.clone(),
         retries: Retries::default(),
     });
-    let people_changed = Arc::new(Notify::new());
+    let ready = watches.ready(readiness.clone());
+    let limits = controller::Config::default().concurrency(concurrency);
+    let (stopping, stopped) = watch::channel(false);
 
-    // One watch each for settings and assignments, fanned out to whoever must look again.
-    let (settings_fan, settings_for_requests, settings_for_assignments) = fan(settings_changes, &people_changed);
-    let (assignments_fan, assignments_for_requests, _) = fan(assignment_changes, &people_changed);
-    let people_fan = {
-        let changed = people_changed.clone();
-        let changed_too = people_changed.clone();
-        future::join(
-            healthy(people_changes).for_each(move |_| future::ready(changed.notify_one())),
-            healthy(people_cluster_changes).for_each(move |_| future::ready(changed_too.notify_one())),
-        )
-    };
-
-    let every_request = {
-        let store = request_store.clone();
-        move || store.state().into_iter().map(|request| ObjectRef::from_obj(request.as_ref())).collect::<Vec<_>>()
-    };
-    let requests_of = {
-        let (store, home) = (request_store.clone(), config.tenant_namespace.clone());
-        move |namespace: Option<String>| {
-            let everywhere = namespace.as_deref() == Some(&home);
-            let near = |request: &Arc<Guarded<LockboxRequest>>| everywhere || request.meta().namespace == namespace;
-            store
-                .state()
-                .into_iter()
-                .filter(near)
-                .map(|request| ObjectRef::from_obj(request.as_ref()))
-                .collect::<Vec<_>>()
-        }
-    };
-    let home = config.tenant_namespace.clone();
-    let of_grant = |labels: &std::collections::BTreeMap<String, String>, namespace: String| {
-        labels.get(names::REQUEST).map(|name| ObjectRef::<Guarded<LockboxRequest>>::new(name).within(&namespace))
-    };
-    let every_assignment = {
-        let store = assignment_store.clone();
-        move || store.state().into_iter().map(|object| ObjectRef::from_obj(object.as_ref())).collect::<Vec<_>>()
-    };
-
-    let limits = controller::Config::default().concurrency(config.concurrency);
-    let (stopping, stopped) = tokio::sync::watch::channel(false);
-    let shutdown = || {
-        let mut stopped = stopped.clone();
-        async move {
-            let _ = stopped.wait_for(|stop| *stop).await;
-        }
-    };
-
-    let run_requests = Controller::for_stream(request_changes, request_store.clone())
-        .with_config(limits.clone())
-        .watches_stream(settings_for_requests.map(Ok), move |_| every_request())
-        .watches_stream(assignments_for_requests.map(Ok), move |changed: Guarded<RoleAssignment>| {
-            requests_of(changed.meta().namespace.clone())
-        })
-        .watches_stream(grant_changes, move |binding: PartialObjectMeta<RoleBinding>| {
-            of_grant(binding.labels(), binding.namespace().unwrap_or_default())
-        })
-        .watches_stream(cluster_grant_changes, move |binding: PartialObjectMeta<ClusterRoleBinding>| {
-            of_grant(binding.labels(), home.clone())
-        })
-        .graceful_shutdown_on(shutdown());
-    let requests = Arc::new(Requests {
-        shared: context.clone(),
-        bindings: grants.clone(),
-        cluster_bindings: cluster_grants.clone(),
-        published: Mutex::new(HashMap::new()),
-    });
-
-    let run_assignments = Controller::new(guarded_assignments, all())
-        .with_config(limits.clone())
-        .watches_stream(settings_for_assignments.map(Ok), move |_| every_assignment())
-        .graceful_shutdown_on(shutdown());
-    let run_settings = Controller::new(guarded_settings, all())
-        .with_config(limits.concurrency(1))
-        .watches_stream(level_changes, |_: PartialObjectMeta<ClusterRole>| [ObjectRef::new(names::SETTINGS)])
-        .graceful_shutdown_on(shutdown());
-
+    let reconcilers = future::join3(
+        reconcile_requests(&client, &watches, context.clone(), limits.clone(), ready.clone(), stopped.clone()),
+        reconcile_assignments(&client, &watches, context.clone(), limits.clone(), ready.clone(), stopped.clone()),
+        reconcile_settings(&client, context.clone(), limits.concurrency(1), ready.clone(), stopped),
+    );
     let people = People {
-        shared: context.clone(),
-        bindings: people_bindings.clone(),
-        cluster_bindings: people_cluster_bindings.clone(),
-        changed: people_changed.clone(),
+        shared: context,
+        bindings: watches.people.clone(),
+        cluster_bindings: watches.cluster_people.clone(),
+        changes: watches.changes.clone(),
     };
-
-    // Whatever is decided is decided with everything known: nobody reconciles before the stores are filled.
-    let ready = {
-        let readiness = readiness.clone();
-        async move {
-            wait_for(&settings_store).await;
-            wait_for(&assignment_store).await;
-            wait_for(&grants).await;
-            wait_for(&cluster_grants).await;
-            wait_for(&people_bindings).await;
-            wait_for(&people_cluster_bindings).await;
-            wait_for(&request_store).await;
-            readiness.set();
-            tracing::info!("ready: everything that is open was read");
-        }
-    };
-    let ready = futures::FutureExt::shared(ready);
-
-    let reconcilers = async {
-        let wait = |name: &'static str| {
-            let ready = ready.clone();
-            async move {
-                ready.await;
-                tracing::debug!(name, "starts");
-            }
-        };
-        let gate = |name| wait(name);
-        tokio::join!(
-            async {
-                let requests = requests.clone();
-                let gate = ready.clone();
-                run_requests
-                    .run(
-                        move |object, ctx: Arc<Requests>| {
-                            let gate = gate.clone();
-                            async move {
-                                gate.await;
-                                requests::reconcile(object, ctx).await
-                            }
-                        },
-                        |object, error, ctx| requests::on_error(object, error, ctx),
-                        requests,
-                    )
-                    .for_each(|result| future::ready(log("request", result.map(drop))))
-                    .await;
-            },
-            async {
-                gate("assignments").await;
-                run_assignments
-                    .run(assignments::reconcile, assignments::on_error, context.clone())
-                    .for_each(|result| future::ready(log("assignment", result.map(drop))))
-                    .await;
-            },
-            async {
-                gate("settings").await;
-                run_settings
-                    .run(settings::reconcile, settings::on_error, context.clone())
-                    .for_each(|result| future::ready(log("settings", result.map(drop))))
-                    .await;
-            },
-        );
-    };
-    let background = async {
-        let people = async {
-            ready.clone().await;
-            people.run().await;
-        };
-        tokio::join!(settings_fan, assignments_fan, people_fan, people, sweep::run(cluster));
-    };
+    let background = future::join3(watches.pump, ready.then(|()| people.run()), sweep::run(cluster));
     let probes = async {
-        match config.listen {
+        match listen {
             Some(address) => http::serve(address, readiness).await.map_err(Error::Http),
             None => future::pending().await,
         }
     };
 
-    tokio::pin!(stop);
-    tokio::pin!(reconcilers);
+    let mut reconcilers = Box::pin(reconcilers);
     tokio::select! {
-        () = &mut stop => {}
-        () = &mut reconcilers => return Err(Error::Ended("the controllers")),
-        () = background => return Err(Error::Ended("a watch")),
+        () = stop => {}
+        _ = &mut reconcilers => return Err(Error::Ended("the controllers")),
+        _ = background => return Err(Error::Ended("a watch")),
         failed = probes => return failed.and(Err(Error::Ended("the probes"))),
     }
     tracing::info!("stopping: what is being worked on is finished first");
     let _ = stopping.send(true);
-    // What is left is taken up again at the next start: status is the only memory.
-    let _ = tokio::time::timeout(Duration::from_secs(10), reconcilers).await;
+    let _ = tokio::time::timeout(STOP_WITHIN, reconcilers).await;
     Ok(())
+}
+
+/// What is watched once and read by several.
+struct Watches {
+    settings: Store<Guarded<LockboxSettings>>,
+    assignments: Store<Guarded<RoleAssignment>>,
+    people: Store<PartialObjectMeta<RoleBinding>>,
+    cluster_people: Store<PartialObjectMeta<ClusterRoleBinding>>,
+    changes: Changes,
+    /// Keeps the stores up to date and tells of changes; never ends.
+    pump: BoxFuture<'static, ()>,
+}
+
+impl Watches {
+    fn new(client: &Client) -> Self {
+        let all = watcher::Config::default;
+        let of_people = || all().labels(names::PEOPLE);
+        let changes = Changes::default();
+        let (settings, settings_changes) = stored::<Guarded<LockboxSettings>>(Api::all(client.clone()), all());
+        let (assignments, assignment_changes) = stored::<Guarded<RoleAssignment>>(Api::all(client.clone()), all());
+        let (people, people_changes) = stored::<PartialObjectMeta<RoleBinding>>(Api::all(client.clone()), of_people());
+        let (cluster_people, cluster_people_changes) =
+            stored::<PartialObjectMeta<ClusterRoleBinding>>(Api::all(client.clone()), of_people());
+        let pump = {
+            let changes = changes.clone();
+            let all = stream::select_all([
+                healthy(settings_changes).map(|_| Change::Settings).boxed(),
+                healthy(assignment_changes)
+                    .map(|changed| Change::Assignment(changed.meta().namespace.clone().unwrap_or_default()))
+                    .boxed(),
+                healthy(people_changes).map(|_| Change::People).boxed(),
+                healthy(cluster_people_changes).map(|_| Change::People).boxed(),
+            ]);
+            all.for_each(move |change| {
+                changes.tell(change);
+                future::ready(())
+            })
+            .boxed()
+        };
+        Self { settings, assignments, people, cluster_people, changes, pump }
+    }
+
+    /// Completes when the stores are filled: whatever is decided is decided with everything known.
+    fn ready(&self, readiness: Readiness) -> Shared<BoxFuture<'static, ()>> {
+        let (settings, assignments) = (self.settings.clone(), self.assignments.clone());
+        let (people, cluster_people) = (self.people.clone(), self.cluster_people.clone());
+        async move {
+            filled(&settings).await;
+            filled(&assignments).await;
+            filled(&people).await;
+            filled(&cluster_people).await;
+            readiness.set();
+            tracing::info!("ready: settings and assignments are known");
+        }
+        .boxed()
+        .shared()
+    }
+}
+
+async fn filled<K>(store: &Store<K>)
+where
+    K: Lookup + Clone + 'static,
+    K::DynamicType: Eq + std::hash::Hash + Clone,
+{
+    // An error means that the writer is gone, and then the whole operator is ending.
+    let _ = store.wait_until_ready().await;
+}
+
+type Ready = Shared<BoxFuture<'static, ()>>;
+
+fn reconcile_requests(
+    client: &Client,
+    watches: &Watches,
+    context: Arc<Context>,
+    limits: controller::Config,
+    ready: Ready,
+    stopped: watch::Receiver<bool>,
+) -> impl Future<Output = ()> + use<> {
+    let all = watcher::Config::default;
+    let of_grants = || all().labels(names::REQUEST_UID);
+    let (store, changed) = stored::<Guarded<LockboxRequest>>(Api::all(client.clone()), all().fields(OPEN));
+    let (bindings, binding_changes) = stored::<PartialObjectMeta<RoleBinding>>(Api::all(client.clone()), of_grants());
+    let (cluster_bindings, cluster_binding_changes) =
+        stored::<PartialObjectMeta<ClusterRoleBinding>>(Api::all(client.clone()), of_grants());
+    let home = context.cluster.config().tenant_namespace.clone();
+
+    let touched = touched_by_changes(store.clone(), watches.changes.read(), home.clone());
+    let of_grant = |labels: &BTreeMap<String, String>, namespace: &str| {
+        labels.get(names::REQUEST).map(|name| ObjectRef::<Guarded<LockboxRequest>>::new(name).within(namespace))
+    };
+    let of_bindings = healthy(binding_changes).filter_map(move |binding| {
+        future::ready(of_grant(binding.labels(), binding.meta().namespace.as_deref().unwrap_or_default()))
+    });
+    let of_cluster_bindings =
+        healthy(cluster_binding_changes).filter_map(move |binding| future::ready(of_grant(binding.labels(), &home)));
+
+    let requests = Arc::new(Requests::new(context, bindings.clone(), cluster_bindings.clone()));
+    let run = Controller::for_stream(changed, store)
+        .with_config(limits)
+        .reconcile_on(touched)
+        .reconcile_on(of_bindings)
+        .reconcile_on(of_cluster_bindings)
+        .graceful_shutdown_on(until_stopped(stopped))
+        .run(
+            move |request, requests| {
+                // These stores are filled by this very controller, so it runs already while it waits for them.
+                let (ready, bindings, cluster_bindings) = (ready.clone(), bindings.clone(), cluster_bindings.clone());
+                async move {
+                    ready.await;
+                    filled(&bindings).await;
+                    filled(&cluster_bindings).await;
+                    requests::reconcile(request, requests).await
+                }
+            },
+            requests::on_error,
+            requests,
+        );
+    drain("request", run)
+}
+
+/// The requests that a change of settings or assignments touches. Tenant assignments touch all: under some models
+/// Global Administrators decide everywhere.
+fn touched_by_changes(
+    store: Store<Guarded<LockboxRequest>>,
+    changes: impl Stream<Item = Change> + Send + 'static,
+    home: String,
+) -> impl Stream<Item = ObjectRef<Guarded<LockboxRequest>>> + Send + 'static {
+    changes.flat_map(move |change| {
+        let touches = |request: &Arc<Guarded<LockboxRequest>>| match &change {
+            Change::Settings => true,
+            Change::Assignment(namespace) => {
+                *namespace == home || request.meta().namespace.as_deref() == Some(namespace)
+            }
+            Change::People => false,
+        };
+        let touched: Vec<_> = store
+            .state()
+            .iter()
+            .filter(|request| touches(request))
+            .map(|request| ObjectRef::from_obj(request.as_ref()))
+            .collect();
+        stream::iter(touched)
+    })
+}
+
+fn reconcile_assignments(
+    client: &Client,
+    watches: &Watches,
+    context: Arc<Context>,
+    limits: controller::Config,
+    ready: Ready,
+    stopped: watch::Receiver<bool>,
+) -> impl Future<Output = ()> + use<> {
+    let store = watches.assignments.clone();
+    // The watch that fills the store tells of every change, the first list's among them.
+    let touched = watches.changes.read().flat_map(move |change| {
+        let touched: Vec<_> = match change {
+            Change::Settings => store.state().iter().map(|object| ObjectRef::from_obj(object.as_ref())).collect(),
+            Change::Assignment(_) | Change::People => vec![],
+        };
+        stream::iter(touched)
+    });
+    let run = Controller::new(Api::<Guarded<RoleAssignment>>::all(client.clone()), watcher::Config::default())
+        .with_config(limits)
+        .reconcile_on(touched)
+        .graceful_shutdown_on(until_stopped(stopped))
+        .run(after(ready, assignments::reconcile), assignments::on_error, context);
+    drain("assignment", run)
+}
+
+fn reconcile_settings(
+    client: &Client,
+    context: Arc<Context>,
+    limits: controller::Config,
+    ready: Ready,
+    stopped: watch::Receiver<bool>,
+) -> impl Future<Output = ()> + use<> {
+    let levels = Api::<PartialObjectMeta<ClusterRole>>::all(client.clone());
+    let run = Controller::new(Api::<Guarded<LockboxSettings>>::all(client.clone()), watcher::Config::default())
+        .with_config(limits)
+        .watches(levels, watcher::Config::default().labels(names::ACCESS_LEVEL), |_| [ObjectRef::new(names::SETTINGS)])
+        .graceful_shutdown_on(until_stopped(stopped))
+        .run(after(ready, settings::reconcile), settings::on_error, context);
+    drain("settings", run)
+}
+
+/// A reconciler that waits until everything is known.
+fn after<K, C, A>(
+    ready: Ready,
+    reconcile: impl Fn(Arc<K>, Arc<C>) -> A + Clone + Send + 'static,
+) -> impl FnMut(Arc<K>, Arc<C>) -> BoxFuture<'static, A::Output>
+where
+    K: Send + Sync + 'static,
+    C: Send + Sync + 'static,
+    A: Future + Send + 'static,
+{
+    move |object, context| {
+        let (ready, reconcile) = (ready.clone(), reconcile.clone());
+        async move {
+            ready.await;
+            reconcile(object, context).await
+        }
+        .boxed()
+    }
+}
+
+async fn until_stopped(mut stopped: watch::Receiver<bool>) {
+    // A sender that is gone means the end, too.
+    let _ = stopped.wait_for(|stop| *stop).await;
+}
+
+/// Runs a controller. Failures of a reconciler are logged with the object's name where they are handled.
+async fn drain<T, E: std::error::Error + 'static>(
+    kind: &'static str,
+    run: impl Stream<Item = Result<T, ControllerError<E, watcher::Error>>>,
+) {
+    run.for_each(|result| {
+        match result {
+            Ok(_) | Err(ControllerError::ObjectNotFound(_) | ControllerError::ReconcilerFailed(..)) => {}
+            Err(error) => tracing::warn!(kind, %error, "the controller's queue failed and goes on"),
+        }
+        future::ready(())
+    })
+    .await;
 }
 
 /// Says at once, and by name, when the CRDs are missing.
@@ -265,50 +337,5 @@ async fn check_kinds(client: &Client) -> Result<(), Error> {
         Ok(Ok(_)) => Ok(()),
         Ok(Err(error)) => Err(Error::NoKinds(error.to_string())),
         Err(_) => Err(Error::NoKinds("no answer from the API server within 30 s".into())),
-    }
-}
-
-async fn wait_for<K>(store: &Store<K>)
-where
-    K: kube::runtime::reflector::Lookup + Clone + 'static,
-    K::DynamicType: Eq + std::hash::Hash + Clone,
-{
-    // An error means that the writer is gone, and then the whole operator is ending.
-    let _ = store.wait_until_ready().await;
-}
-
-/// Splits a stream of changes: two copies, and a nudge for people's rights. What a slow reader misses is nothing but a
-/// repeated "look again"; the channels are bounded.
-fn fan<K: Clone + Send + 'static>(
-    changes: impl futures::Stream<Item = Result<K, watcher::Error>> + Send + 'static,
-    people: &Arc<Notify>,
-) -> (
-    impl Future<Output = ()>,
-    impl futures::Stream<Item = K> + Send + 'static,
-    impl futures::Stream<Item = K> + Send + 'static,
-) {
-    let people = people.clone();
-    let (one, first) = futures::channel::mpsc::channel(64);
-    let (two, second) = futures::channel::mpsc::channel(64);
-    let run = async move {
-        let mut changes = std::pin::pin!(healthy(changes));
-        let (mut one, mut two) = (one, two);
-        while let Some(change) = changes.next().await {
-            people.notify_one();
-            // A receiver that is gone wants nothing.
-            let _ = futures::SinkExt::send(&mut one, change.clone()).await;
-            let _ = futures::SinkExt::send(&mut two, change).await;
-        }
-    };
-    (run, first, second)
-}
-
-fn log<E: std::error::Error + 'static>(kind: &'static str, result: Result<(), ControllerError<E, watcher::Error>>) {
-    match result {
-        // The object went, or left our selection, before its turn came.
-        Ok(()) | Err(ControllerError::ObjectNotFound(_)) => {}
-        // Logged with the object's name where it was handled.
-        Err(ControllerError::ReconcilerFailed(..)) => {}
-        Err(error) => tracing::warn!(kind, %error, "the controller's queue failed and goes on"),
     }
 }

@@ -31,7 +31,9 @@ fn an_approved_request_gives_exactly_what_was_asked_and_ends_by_the_clock() {
     let events: Vec<_> = world.events("by-the-clock", "sr-1").into_iter().map(|(reason, _)| reason).collect();
     assert_eq!(events, actions, "each entry is one Event");
     eventually("Job and Role follow the binding", || {
-        let left = world.admin(&["get", "job,role,rolebinding", "-n", "by-the-clock", "-l", "lockbox.dev/request", "-o", "name"]).unwrap();
+        let left = world
+            .admin(&["get", "job,role,rolebinding", "-n", "by-the-clock", "-l", "lockbox.dev/request", "-o", "name"])
+            .unwrap();
         left.is_empty().then_some(())
     });
 }
@@ -40,10 +42,11 @@ fn an_approved_request_gives_exactly_what_was_asked_and_ends_by_the_clock() {
 fn a_denied_request_is_over_and_grants_nothing() {
     let world = &*WORLD;
     world.subscription("denied");
+    world.assign("denied", "olga", "User", "olga@contoso.example", "LockboxApprover");
     world.ask("denied", "sr-1");
     world.decide(&world.alice(), "denied", "sr-1", "Deny").unwrap();
     world.wait_for_phase("denied", "sr-1", "Denied");
-    let again = world.decide(&world.alice(), "denied", "sr-1", "Approve").unwrap_err();
+    let again = world.decide(&world.user("olga@contoso.example", &[]), "denied", "sr-1", "Approve").unwrap_err();
     assert!(again.contains("the request is not waiting for the customer: its phase is Denied"), "{again}");
     assert!(!world.kim_reads("denied", "shop-settings"));
 }

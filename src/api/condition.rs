@@ -34,7 +34,15 @@ impl From<bool> for Truth {
 
 /// Sets the condition `type_`. The moment of its last transition stays when its status stays: a status that says the
 /// same twice is the same, and is not written again.
-pub fn set(conditions: &mut Vec<Condition>, type_: &str, truth: Truth, reason: &str, message: &str, at: Moment, generation: Option<i64>) {
+pub fn set(
+    conditions: &mut Vec<Condition>,
+    type_: &str,
+    truth: Truth,
+    reason: &str,
+    message: &str,
+    at: Moment,
+    generation: Option<i64>,
+) {
     let before = conditions.iter().position(|condition| condition.type_ == type_);
     let last_transition_time = match before.and_then(|at| conditions.get(at)) {
         Some(old) if old.status == truth.as_str() => old.last_transition_time.clone(),

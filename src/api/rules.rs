@@ -15,8 +15,7 @@ pub(super) const NAME: &str = r"^[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$";
 /// Control, bidirectional, zero-width and other invisible characters: a text that holds one can show an approver
 /// something else than it says. Line feed and tab are ordinary in a text of several lines. The escapes are CEL's own: the
 /// regular expression holds the characters themselves.
-const INVISIBLE: &str =
-    r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]";
+const INVISIBLE: &str = r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]";
 
 pub(super) fn forbidden(rule: impl Into<String>, message: impl Into<Message>) -> Rule {
     Rule::new(rule).message(message).reason(Reason::FieldValueForbidden)
@@ -88,13 +87,8 @@ pub(super) fn once(message: &'static str) -> Rule {
 pub(super) fn between(least: &str, most: &str) -> Rule {
     let bound = |text: &str| text.parse::<Duration>().map_or(1, Duration::seconds);
     let length = seconds("self");
-    Rule::new(format!(
-        "!{} || ({length} >= {} && {length} <= {})",
-        is_legal("self"),
-        bound(least),
-        bound(most)
-    ))
-    .message(format!("must be between {least} and {most}").as_str())
+    Rule::new(format!("!{} || ({length} >= {} && {length} <= {})", is_legal("self"), bound(least), bound(most)))
+        .message(format!("must be between {least} and {most}").as_str())
 }
 
 pub(super) fn https() -> Rule {
@@ -158,8 +152,7 @@ pub(super) fn starts_undecided() -> Rule {
 pub(super) fn next_phase() -> Rule {
     let quoted = |phases: &[Phase]| phases.iter().map(|p| format!("'{p}'")).collect::<Vec<_>>().join(",");
     let live: Vec<Phase> = Phase::ALL.into_iter().filter(|phase| !phase.is_terminal()).collect();
-    let table =
-        live.iter().map(|phase| format!("'{phase}':[{}]", quoted(phase.next()))).collect::<Vec<_>>().join(",");
+    let table = live.iter().map(|phase| format!("'{phase}':[{}]", quoted(phase.next()))).collect::<Vec<_>>().join(",");
     forbidden(
         format!(
             "!has(oldSelf.phase) || (has(self.phase) && (self.phase == oldSelf.phase || (oldSelf.phase in [{}] && self.phase in {{{table}}}[oldSelf.phase])))",

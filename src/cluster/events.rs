@@ -53,7 +53,9 @@ impl Cluster {
                 .into(),
             ),
             name: Some(grant.name.clone()),
-            namespace: (request.spec.scope == Scope::Subscription).then(|| request.metadata.namespace.clone()).flatten(),
+            namespace: (request.spec.scope == Scope::Subscription)
+                .then(|| request.metadata.namespace.clone())
+                .flatten(),
             ..ObjectReference::default()
         });
         for entry in entries {

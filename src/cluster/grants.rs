@@ -26,11 +26,7 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use super::{Cluster, Error, background, deleted, limited};
 use crate::{
-    api::{
-        LockboxRequest, Moment, names,
-        request::Scope,
-        time::text,
-    },
+    api::{LockboxRequest, Moment, names, request::Scope, time::text},
     lifecycle::GrantPlan,
 };
 
@@ -110,7 +106,13 @@ impl Cluster {
     }
 
     /// Creates an object, or finds that an earlier attempt did. Whatever else bears the name is foreign.
-    async fn ensure<K>(&self, kind: &'static str, api: &Api<K>, wanted: &K, same: impl Fn(&K) -> bool) -> Result<K, Error>
+    async fn ensure<K>(
+        &self,
+        kind: &'static str,
+        api: &Api<K>,
+        wanted: &K,
+        same: impl Fn(&K) -> bool,
+    ) -> Result<K, Error>
     where
         K: Resource + Clone + std::fmt::Debug + Serialize + DeserializeOwned,
     {
@@ -121,7 +123,8 @@ impl Cluster {
         }
         let there = limited("read a grant", api.get(name)).await?;
         let foreign = |what: &str| Error::Foreign { kind, name: name.into(), what: what.into() };
-        let label = |object: &K| object.meta().labels.as_ref().and_then(|labels| labels.get(names::REQUEST_UID)).cloned();
+        let label =
+            |object: &K| object.meta().labels.as_ref().and_then(|labels| labels.get(names::REQUEST_UID)).cloned();
         if label(&there) != label(wanted) {
             return Err(foreign("its labels name another request"));
         }
@@ -267,7 +270,10 @@ fn deadline_job(metadata: ObjectMeta, until: Moment, now: Moment) -> Job {
                     security_context: Some(PodSecurityContext {
                         run_as_non_root: Some(true),
                         run_as_user: Some(65_532),
-                        seccomp_profile: Some(SeccompProfile { type_: "RuntimeDefault".into(), localhost_profile: None }),
+                        seccomp_profile: Some(SeccompProfile {
+                            type_: "RuntimeDefault".into(),
+                            localhost_profile: None,
+                        }),
                         ..PodSecurityContext::default()
                     }),
                     containers: vec![container],

@@ -3,11 +3,7 @@
 use std::time::Duration;
 
 use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding, RoleBinding};
-use kube::{
-    Api, Resource, ResourceExt,
-    api::ListParams,
-    core::PartialObjectMeta,
-};
+use kube::{Api, Resource, ResourceExt, api::ListParams, core::PartialObjectMeta};
 use serde::de::DeserializeOwned;
 
 use super::{Cluster, Error, limited};

@@ -34,10 +34,13 @@ pub async fn reconcile(guarded: Arc<Guarded<RoleAssignment>>, ctx: Arc<Context>)
         ctx.cluster.write_assignment_status(assignment, status).await?;
     }
     ctx.retries.succeeded(&key(assignment));
-    Ok(Requeue::requeue(wake.and_then(|wake| (wake - now).to_std().ok()).map_or(LONGEST_SLEEP, |wait| wait.min(LONGEST_SLEEP))))
+    Ok(Requeue::requeue(
+        wake.and_then(|wake| (wake - now).to_std().ok()).map_or(LONGEST_SLEEP, |wait| wait.min(LONGEST_SLEEP)),
+    ))
 }
 
 /// What to do after a failure.
+#[allow(clippy::needless_pass_by_value, reason = "the controller's own signature")]
 pub fn on_error(guarded: Arc<Guarded<RoleAssignment>>, error: &Error, ctx: Arc<Context>) -> Requeue {
     if error.is_conflict() {
         return Requeue::requeue(Retries::conflict());

@@ -1,6 +1,7 @@
 //! Watches, facts, a step, writes: one file a kind, plus the sweep.
 
 pub mod assignments;
+pub mod changes;
 pub mod people;
 pub mod requests;
 pub mod retry;

@@ -3,11 +3,11 @@
 
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
+use futures::StreamExt;
 use k8s_openapi::api::rbac::v1::{ClusterRoleBinding, RoleBinding};
 use kube::{Resource, core::PartialObjectMeta, runtime::reflector::Store};
-use tokio::sync::Notify;
 
-use super::{Context, now};
+use super::{Context, changes::Changes, now};
 use crate::{api::RoleAssignment, cluster::Error, lifecycle::people::bindings};
 
 /// Activations end by the clock, so the set is compared from time to time too.
@@ -23,13 +23,14 @@ pub struct People {
     pub bindings: Store<PartialObjectMeta<RoleBinding>>,
     /// Bindings in the cluster.
     pub cluster_bindings: Store<PartialObjectMeta<ClusterRoleBinding>>,
-    /// Something changed.
-    pub changed: Arc<Notify>,
+    /// What changes.
+    pub changes: Changes,
 }
 
 impl People {
     /// Compares whenever something changed, and from time to time, until it is stopped.
     pub async fn run(self) {
+        let mut changes = self.changes.read();
         loop {
             let wait = match self.compare().await {
                 Ok(()) => {
@@ -41,9 +42,10 @@ impl People {
                     self.shared.retries.failed("people")
                 }
             };
-            // Whichever comes first.
-            let _ = tokio::time::timeout(wait, self.changed.notified()).await;
-            tokio::time::sleep(SETTLE).await;
+            // Whichever comes first; and then whatever comes within the time that a burst takes.
+            let _ = tokio::time::timeout(wait, changes.next()).await;
+            let burst = async { while changes.next().await.is_some() {} };
+            let _ = tokio::time::timeout(SETTLE, burst).await;
         }
     }
 

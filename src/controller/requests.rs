@@ -30,15 +30,14 @@ const MOST_STEPS: usize = 12;
 
 /// What this reconciler looks at besides the [`Context`].
 pub struct Requests {
-    /// Shared.
-    pub shared: Arc<Context>,
+    shared: Arc<Context>,
     /// Bindings of grants in namespaces.
-    pub bindings: Store<PartialObjectMeta<RoleBinding>>,
+    bindings: Store<PartialObjectMeta<RoleBinding>>,
     /// Bindings of grants in the cluster.
-    pub cluster_bindings: Store<PartialObjectMeta<ClusterRoleBinding>>,
+    cluster_bindings: Store<PartialObjectMeta<ClusterRoleBinding>>,
     /// Entries published, by request UID: spares asking the API server about what it has. Status catches up with every
     /// transition; after a restart, Events are published again under the same names.
-    pub published: Mutex<HashMap<String, usize>>,
+    published: Mutex<HashMap<String, usize>>,
 }
 
 /// Reconciles one request.
@@ -62,6 +61,7 @@ pub async fn reconcile(guarded: Arc<Guarded<LockboxRequest>>, ctx: Arc<Requests>
 }
 
 /// What to do after a failure.
+#[allow(clippy::needless_pass_by_value, reason = "the controller's own signature")]
 pub fn on_error(guarded: Arc<Guarded<LockboxRequest>>, error: &Error, ctx: Arc<Requests>) -> Requeue {
     let request = guarded.name_any();
     let namespace = guarded.namespace().unwrap_or_default();
@@ -83,6 +83,15 @@ fn until(moment: Moment, now: Moment) -> Duration {
 }
 
 impl Requests {
+    /// Looks at these stores of grants' bindings.
+    pub fn new(
+        shared: Arc<Context>,
+        bindings: Store<PartialObjectMeta<RoleBinding>>,
+        cluster_bindings: Store<PartialObjectMeta<ClusterRoleBinding>>,
+    ) -> Self {
+        Self { shared, bindings, cluster_bindings, published: Mutex::default() }
+    }
+
     /// Takes steps until there is nothing to do now. Returns when to look again.
     async fn advance(&self, request: LockboxRequest) -> Result<Option<Moment>, Error> {
         let mut request = request;
@@ -141,7 +150,11 @@ impl Requests {
     }
 
     /// Gathers the facts and decides.
-    async fn next_step(&self, request: &LockboxRequest, made: Option<GrantView>) -> Result<crate::lifecycle::Step, Error> {
+    async fn next_step(
+        &self,
+        request: &LockboxRequest,
+        made: Option<GrantView>,
+    ) -> Result<crate::lifecycle::Step, Error> {
         let config = self.shared.cluster.config();
         let status = request.status.as_ref();
         let phase = status.and_then(|status| status.phase).unwrap_or_default();
@@ -154,11 +167,8 @@ impl Requests {
             there == Some(&namespace) || there == Some(&config.tenant_namespace)
         };
         let stored = self.shared.assignments.state();
-        let assignments: Vec<&RoleAssignment> = stored
-            .iter()
-            .filter_map(|guarded| guarded.0.as_ref().ok())
-            .filter(|assignment| near(assignment))
-            .collect();
+        let assignments: Vec<&RoleAssignment> =
+            stored.iter().filter_map(|guarded| guarded.0.as_ref().ok()).filter(|assignment| near(assignment)).collect();
 
         let level = settings
             .and_then(|settings| settings.access_levels.iter().find(|level| level.name == request.spec.access_level));

@@ -10,7 +10,7 @@ use std::{
 /// The first wait.
 const FIRST: Duration = Duration::from_millis(200);
 /// The longest wait.
-const LONGEST: Duration = Duration::from_secs(60);
+const LONGEST: Duration = Duration::from_mins(1);
 /// Somebody wrote in between: the watch brings their version at once.
 const CONFLICT: Duration = Duration::from_millis(50);
 /// Objects that are counted at most; beyond that, all start anew.

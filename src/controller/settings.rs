@@ -55,6 +55,7 @@ pub async fn reconcile(guarded: Arc<Guarded<LockboxSettings>>, ctx: Arc<Context>
 const KEY: &str = "settings";
 
 /// What to do after a failure.
+#[allow(clippy::needless_pass_by_value, reason = "the controller's own signature")]
 pub fn on_error(_: Arc<Guarded<LockboxSettings>>, error: &Error, ctx: Arc<Context>) -> Requeue {
     if error.is_conflict() {
         return Requeue::requeue(Retries::conflict());

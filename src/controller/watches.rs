@@ -5,7 +5,6 @@ use std::hash::Hash;
 use futures::{Stream, StreamExt, future};
 use kube::{
     Api, Resource, ResourceExt,
-    core::PartialObjectMeta,
     runtime::{
         WatchStreamExt,
         reflector::{self, Store},
@@ -23,7 +22,13 @@ pub fn stored<K>(
     config: watcher::Config,
 ) -> (Store<K>, impl Stream<Item = Result<K, watcher::Error>> + Send + 'static)
 where
-    K: Resource<DynamicType: Default + Eq + Hash + Clone> + Clone + DeserializeOwned + std::fmt::Debug + Send + Sync + 'static,
+    K: Resource<DynamicType: Default + Eq + Hash + Clone>
+        + Clone
+        + DeserializeOwned
+        + std::fmt::Debug
+        + Send
+        + Sync
+        + 'static,
 {
     let (store, writer) = reflector::store();
     let stream = watcher(api, config.page_size(PAGE))
@@ -36,18 +41,6 @@ where
         .reflect(writer)
         .touched_objects();
     (store, stream)
-}
-
-/// The same, for what only names, labels and deadlines are read of.
-pub fn stored_metadata<K>(
-    api: Api<PartialObjectMeta<K>>,
-    config: watcher::Config,
-) -> (Store<PartialObjectMeta<K>>, impl Stream<Item = Result<PartialObjectMeta<K>, watcher::Error>> + Send + 'static)
-where
-    K: Resource<DynamicType = ()> + Clone + std::fmt::Debug + Send + Sync + 'static,
-    PartialObjectMeta<K>: Resource<DynamicType = ()> + DeserializeOwned,
-{
-    stored(api, config)
 }
 
 fn log<T>(event: &Result<T, watcher::Error>) {

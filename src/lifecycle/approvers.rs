@@ -90,20 +90,22 @@ pub fn snapshot<'a>(
                 uid: assignment.metadata.uid.clone().unwrap_or_default(),
                 active_until,
             }),
-            Ok(_) => exclude(&mut out.excluded, principal, "TooMany", format!("only the {LIMIT} oldest assignments count")),
-            Err((reason, message)) => exclude(&mut out.excluded, principal, reason, message),
+            Ok(_) => {
+                exclude(&mut out.excluded, principal, "TooMany", &format!("only the {LIMIT} oldest assignments count"));
+            }
+            Err((reason, message)) => exclude(&mut out.excluded, principal, reason, &message),
         }
     }
     out
 }
 
-fn exclude(excluded: &mut Vec<ExcludedApprover>, principal: &Principal, reason: &str, message: String) {
+fn exclude(excluded: &mut Vec<ExcludedApprover>, principal: &Principal, reason: &str, message: &str) {
     if excluded.len() < EXCLUDED_LIMIT {
         excluded.push(ExcludedApprover {
             kind: principal.kind,
             name: principal.name.clone(),
             reason: reason.into(),
-            message: super::history::clip(&message, 320),
+            message: super::history::clip(message, 320),
         });
     }
 }
@@ -140,7 +142,9 @@ fn judge(
     if spec.role == AssignedRole::LockboxApprover && model != ApproverModel::ByScope {
         return Err((
             "RoleDoesNotCount",
-            format!("under spec.approvals.model {model:?} of the LockboxSettings the role LockboxApprover does not count"),
+            format!(
+                "under spec.approvals.model {model:?} of the LockboxSettings the role LockboxApprover does not count"
+            ),
         ));
     }
     let bars = match principal.kind {
@@ -195,7 +199,8 @@ pub fn still_approves<'a>(
 ) -> bool {
     approver.active_until.is_none_or(|until| now < until)
         && assignments.into_iter().any(|assignment| {
-            assignment.metadata.uid.as_deref() == Some(&approver.uid) && assignment.metadata.deletion_timestamp.is_none()
+            assignment.metadata.uid.as_deref() == Some(&approver.uid)
+                && assignment.metadata.deletion_timestamp.is_none()
         })
 }
 
@@ -213,8 +218,5 @@ fn created(assignment: &RoleAssignment) -> Moment {
 
 /// The phases in which a snapshot exists.
 pub const fn has_snapshot(phase: Phase) -> bool {
-    matches!(
-        phase,
-        Phase::AwaitingInternalApproval | Phase::CustomerNotified | Phase::Approved | Phase::AccessGranted
-    )
+    matches!(phase, Phase::AwaitingInternalApproval | Phase::CustomerNotified | Phase::Approved | Phase::AccessGranted)
 }

@@ -61,8 +61,7 @@ pub fn derive(status: &mut LockboxRequestStatus, generation: Option<i64>, now: M
         _ if ended => (Truth::False, reason.clone(), message.clone()),
         _ => (Truth::False, "NotYet".to_owned(), String::new()),
     };
-    let finished =
-        if ended { (Truth::True, reason, message) } else { (Truth::False, phase.to_string(), message) };
+    let finished = if ended { (Truth::True, reason, message) } else { (Truth::False, phase.to_string(), message) };
 
     for (type_, (truth, reason, message)) in
         TYPES.into_iter().zip([jit, internal, notified, approved, granted, finished])

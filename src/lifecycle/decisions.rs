@@ -1,10 +1,8 @@
 //! Which of the written decisions count.
 
-use super::{
-    approvers,
-    facts::Facts,
-    history::Happening,
-};
+use std::fmt::Write as _;
+
+use super::{approvers, facts::Facts, history::Happening};
 use crate::api::{
     Duration, LockboxRequestStatus, Moment, Phase, PrincipalKind,
     principal::same_user,
@@ -81,11 +79,12 @@ pub fn customer(facts: &Facts<'_>, status: &LockboxRequestStatus, now: Moment) -
 fn cut_in_words(decision: &Decision) -> String {
     let mut words = String::new();
     if let Some(duration) = decision.duration {
-        words.push_str(&format!(", for {duration} at most"));
+        // Writing to a String cannot fail.
+        let _ = write!(words, ", for {duration} at most");
     }
     if let Some(resources) = &decision.resources {
         let names: Vec<_> = resources.iter().map(ToString::to_string).collect();
-        words.push_str(&format!(", only {}", names.join(", ")));
+        let _ = write!(words, ", only {}", names.join(", "));
     }
     words
 }

@@ -300,7 +300,8 @@ fn check_scope(facts: &Facts<'_>) -> Result<(), Outcome> {
 fn check_service(request: &LockboxRequestSpec, settings: &LockboxSettingsSpec) -> Result<Service, Outcome> {
     let catalogue = services::Catalogue::new(settings);
     let Some(service) = catalogue.find(&request.service) else {
-        let advice = catalogue.nearest(&request.service).map(|near| format!(" Did you mean {near}?")).unwrap_or_default();
+        let advice =
+            catalogue.nearest(&request.service).map(|near| format!(" Did you mean {near}?")).unwrap_or_default();
         return Err(not_triggered(
             "UnknownService",
             format!(
@@ -388,7 +389,11 @@ fn check_level<'a>(
         let kinds: Vec<_> = kinds.iter().map(String::as_str).collect();
         return Err(rejected(
             "ResourceNotAllowed",
-            format!("spec.resources: {object} does not belong to service {}, which has {}.", service.name, list(&kinds)),
+            format!(
+                "spec.resources: {object} does not belong to service {}, which has {}.",
+                service.name,
+                list(&kinds)
+            ),
         ));
     }
     Ok(level)
@@ -474,12 +479,11 @@ fn check_access(facts: &Facts<'_>, service: &Service, level: &AccessLevel) -> Re
             format!("Access level {} cannot be granted: {problem}.", level.name),
         ));
     }
-    let unfit = |why: &access::Unfit| {
-        rejected("NothingToGrant", format!("spec.{}.", why.to_string().trim_end_matches('.')))
-    };
+    let unfit =
+        |why: &access::Unfit| rejected("NothingToGrant", format!("spec.{}.", why.to_string().trim_end_matches('.')));
     let extent = Extent::from_request(request.resources.as_deref()).map_err(|why| unfit(&why))?;
-    let access = access::cut(rules.unwrap_or_default(), &extent, &level.same_name, request.scope)
-        .map_err(|why| unfit(&why))?;
+    let access =
+        access::cut(rules.unwrap_or_default(), &extent, &level.same_name, request.scope).map_err(|why| unfit(&why))?;
     if let Some(danger) = access::dangers(access.rules(), request.scope).first() {
         return Err(rejected(
             "AccessLevelUnusable",

@@ -162,8 +162,7 @@ mod tests {
 
     fn three() -> Vec<Entry> {
         let mut history = vec![];
-        for action in
-            [AuditAction::CreateLockboxRequest, AuditAction::ApproveLockboxRequest, AuditAction::GrantAccess]
+        for action in [AuditAction::CreateLockboxRequest, AuditAction::ApproveLockboxRequest, AuditAction::GrantAccess]
         {
             append(&mut history, "uid", Moment::UNIX_EPOCH, happening(action));
         }

@@ -223,9 +223,9 @@ fn misses(wanted: &Match, request: &LockboxRequestSpec, service: &str, level: &A
     }
     if let Some(kinds) = &wanted.kinds {
         let fits = !resources.is_empty()
-            && resources.iter().all(|object| {
-                kinds.iter().any(|kind| kind.group == object.group && kind.resource == object.resource)
-            });
+            && resources
+                .iter()
+                .all(|object| kinds.iter().any(|kind| kind.group == object.group && kind.resource == object.resource));
         check(fits, "kinds: does not hold every kind that is asked for".into());
     }
     if let Some(services) = &wanted.services {

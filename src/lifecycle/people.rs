@@ -84,8 +84,7 @@ pub fn bindings<'a>(
         let engineers = settings.provider.iter().flat_map(|provider| &provider.engineers);
         let excluding = settings.exclusions.iter().flat_map(|e| &e.allowed).flat_map(|allowed| &allowed.by);
         engineers.chain(excluding).for_each(|who| everywhere(PeopleRole::Requester, who));
-        let internal =
-            settings.jit.rules.iter().filter_map(|rule| rule.require.as_ref()?.internal_approval.as_ref());
+        let internal = settings.jit.rules.iter().filter_map(|rule| rule.require.as_ref()?.internal_approval.as_ref());
         internal.flat_map(|demanded| &demanded.approvers).for_each(|who| everywhere(PeopleRole::InternalApprover, who));
     }
     for assignment in assignments {

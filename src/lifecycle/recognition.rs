@@ -31,13 +31,21 @@ pub fn recognise(
     let until = status.active_until;
     let (active, reason, message, wake) = match (recognized, assignment.spec.type_, until) {
         (Err(_), ..) => (Truth::False, "NotRecognized", message.to_owned(), None),
-        (Ok(()), AssignmentType::Active, _) => (Truth::True, "Active", "counts for requests made after it".into(), None),
-        (Ok(()), AssignmentType::Eligible, Some(until)) if now < until => {
-            (Truth::True, "Activated", format!("counts until {} for requests made after the activation", text(until)), Some(until))
+        (Ok(()), AssignmentType::Active, _) => {
+            (Truth::True, "Active", "counts for requests made after it".into(), None)
         }
-        (Ok(()), AssignmentType::Eligible, Some(until)) => {
-            (Truth::False, "ActivationEnded", format!("the activation ended at {}; write spec.activation again", text(until)), None)
-        }
+        (Ok(()), AssignmentType::Eligible, Some(until)) if now < until => (
+            Truth::True,
+            "Activated",
+            format!("counts until {} for requests made after the activation", text(until)),
+            Some(until),
+        ),
+        (Ok(()), AssignmentType::Eligible, Some(until)) => (
+            Truth::False,
+            "ActivationEnded",
+            format!("the activation ended at {}; write spec.activation again", text(until)),
+            None,
+        ),
         (Ok(()), AssignmentType::Eligible, None) => (
             Truth::False,
             "NotActivated",
@@ -80,7 +88,10 @@ fn can_count(
             return Err(("WrongNamespace", "an assignment for the tenant lives in the tenant's home namespace"));
         }
         AssignmentScope::Subscription if at_home => {
-            return Err(("WrongNamespace", "the tenant's home namespace is no subscription; assign GlobalAdministrator"));
+            return Err((
+                "WrongNamespace",
+                "the tenant's home namespace is no subscription; assign GlobalAdministrator",
+            ));
         }
         AssignmentScope::Tenant | AssignmentScope::Subscription => {}
     }

@@ -76,8 +76,7 @@ pub fn step(facts: &Facts<'_>, now: Moment) -> Step {
     let phase = facts.phase();
     if facts.request.metadata.deletion_timestamp.is_some() && !phase.is_terminal() {
         // No binding without a live request. Nothing is recorded: the record is being deleted.
-        let before =
-            if status.grant.is_some() { vec![Action::EndGrant { early: true }] } else { vec![] };
+        let before = if status.grant.is_some() { vec![Action::EndGrant { early: true }] } else { vec![] };
         return Step { before, ..Step::default() };
     }
     let before = match phase {
@@ -205,9 +204,7 @@ fn withdrawal<'a>(facts: &'a Facts<'_>, ending: Option<&'a Ending>) -> Option<&'
 fn evaluating(facts: &Facts<'_>, status: &mut LockboxRequestStatus, now: Moment) -> Vec<Action> {
     let outcome = evaluate::evaluate(facts);
     if let Outcome::Wait(_) = outcome {
-        let until = *status
-            .evaluate_until
-            .get_or_insert_with(|| facts.created() + Duration::DEFAULT_PENDING.delta());
+        let until = *status.evaluate_until.get_or_insert_with(|| facts.created() + Duration::DEFAULT_PENDING.delta());
         if now >= until {
             transition(
                 facts,
@@ -304,7 +301,10 @@ fn proceed_with(facts: &Facts<'_>, status: &mut LockboxRequestStatus, now: Momen
     history::append(&mut status.history, facts.uid(), now, happening);
 }
 
-fn timeout(settings: Option<&LockboxSettingsSpec>, which: impl Fn(&LockboxSettingsSpec) -> Duration) -> chrono::TimeDelta {
+fn timeout(
+    settings: Option<&LockboxSettingsSpec>,
+    which: impl Fn(&LockboxSettingsSpec) -> Duration,
+) -> chrono::TimeDelta {
     settings.map_or(Duration::DEFAULT_PENDING, which).delta()
 }
 
@@ -504,10 +504,7 @@ fn customer_notified(facts: &Facts<'_>, status: &mut LockboxRequestStatus, now: 
     let approvals = count(approved_by.len());
     let required = i64::from(status.required_approvals.unwrap_or(i32::MAX));
     if approvals >= required {
-        let counted: Vec<_> = approved_by
-            .iter()
-            .filter_map(|user| facts.request.spec.decisions.get(*user))
-            .collect();
+        let counted: Vec<_> = approved_by.iter().filter_map(|user| facts.request.spec.decisions.get(*user)).collect();
         let (duration, resources) = decisions::left(status, facts.request.spec.resources.as_deref(), &counted);
         approve(facts, status, now, duration, resources);
         // The entry that completes the quorum says so.
