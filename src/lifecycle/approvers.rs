@@ -13,6 +13,8 @@ use crate::api::{
 
 /// Approvers that a snapshot holds at most; the schema's limit too.
 pub const LIMIT: usize = 64;
+/// The provider's users, and its groups, that a status holds at most; the schema's limit too.
+pub const BARRED_LIMIT: usize = 64;
 /// Excluded approvers that are listed at most; the schema's limit too.
 pub const EXCLUDED_LIMIT: usize = 32;
 
@@ -38,7 +40,8 @@ pub struct Subject<'a> {
     pub requester: &'a Requester,
 }
 
-/// The provider's people: engineers, internal approvers, and those who may record exclusions.
+/// The provider's people: engineers, internal approvers, and those who may record exclusions. All of them, even more
+/// than a status holds: whoever records them checks [`BARRED_LIMIT`].
 pub fn barred(settings: &LockboxSettingsSpec) -> Barred {
     let mut users = BTreeSet::new();
     let mut groups = BTreeSet::new();
@@ -56,7 +59,7 @@ pub fn barred(settings: &LockboxSettingsSpec) -> Barred {
             PrincipalKind::Group => groups.insert(principal.name.clone()),
         };
     }
-    Barred { users: users.into_iter().take(64).collect(), groups: groups.into_iter().take(64).collect() }
+    Barred { users: users.into_iter().collect(), groups: groups.into_iter().collect() }
 }
 
 /// Takes the snapshot for a request. Deterministic: assignments are taken from old to new.
@@ -91,7 +94,12 @@ pub fn snapshot<'a>(
                 active_until,
             }),
             Ok(_) => {
-                exclude(&mut out.excluded, principal, "TooMany", &format!("only the {LIMIT} oldest assignments count"));
+                exclude(
+                    &mut out.excluded,
+                    principal,
+                    "TooMany",
+                    &format!("only the {LIMIT} oldest RoleAssignments count"),
+                );
             }
             Err((reason, message)) => exclude(&mut out.excluded, principal, reason, &message),
         }
@@ -136,7 +144,7 @@ fn judge(
     if spec.scope == AssignmentScope::ManagementGroup {
         return Err((
             "ManagementGroup",
-            "assignments scoped to a management group are not supported: assign the role in this namespace".into(),
+            "the RoleAssignment is scoped to a management group, which is not supported: assign the role in this namespace".into(),
         ));
     }
     if spec.role == AssignedRole::LockboxApprover && model != ApproverModel::ByScope {
@@ -152,15 +160,18 @@ fn judge(
         PrincipalKind::Group => barred.groups.contains(&principal.name),
     };
     if bars {
-        return Err(("Provider", "belongs to the provider, who never decides for the customer".into()));
+        return Err((
+            "Provider",
+            "belongs to the provider (the LockboxSettings say so), who never decides for the customer".into(),
+        ));
     }
     if principal.kind == PrincipalKind::User && same_user(&principal.name, &subject.requester.username) {
-        return Err(("IsRequester", "asked for this access, so cannot decide about it".into()));
+        return Err(("IsRequester", "asked for this access (spec.requester), so cannot decide about it".into()));
     }
     if created(assignment) > subject.created {
         return Err((
             "AddedLater",
-            "the assignment was made after the request; only assignments that were in place count".into(),
+            "the RoleAssignment was made after the request; only those that were in place count".into(),
         ));
     }
     let active_until = match spec.type_ {
@@ -171,14 +182,14 @@ fn judge(
                 Some((at, _)) if at > subject.created => {
                     return Err((
                         "ActivatedLater",
-                        "the assignment was activated after the request was made; activate it beforehand".into(),
+                        "the RoleAssignment was activated after the request was made; activate it beforehand".into(),
                     ));
                 }
                 Some((_, until)) if until > subject.created => Some(until),
                 _ => {
                     return Err((
                         "NotActive",
-                        "the assignment is eligible and was not active when the request was made; activate it beforehand"
+                        "the RoleAssignment is eligible and was not active when the request was made; activate it beforehand"
                             .into(),
                     ));
                 }
@@ -186,7 +197,7 @@ fn judge(
         }
     };
     if taken.iter().any(|approver| approver.kind == principal.kind && approver.name == principal.name) {
-        return Err(("Duplicate", "an older assignment already makes this principal an approver".into()));
+        return Err(("Duplicate", "an older RoleAssignment already makes this principal an approver".into()));
     }
     Ok(active_until)
 }

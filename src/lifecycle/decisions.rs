@@ -1,6 +1,6 @@
 //! Which of the written decisions count.
 
-use std::fmt::Write as _;
+use std::{collections::BTreeSet, fmt::Write as _};
 
 use super::{approvers, facts::Facts, history::Happening};
 use crate::api::{
@@ -12,10 +12,27 @@ use crate::api::{
 /// What the decisions that were not looked at before come to.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tally {
-    /// Entries for the history, in the order of user names, those that do not count included.
+    /// Entries for the history, those that do not count included: these first, then approvals, then denials, each in
+    /// the order of user names.
     pub happenings: Vec<Happening>,
     /// Somebody who may said no: who, and the reason given.
     pub denied: Option<(String, Option<String>)>,
+}
+
+impl Tally {
+    /// What does not count first, then approvals, then denials: the entry that moves the request stands last.
+    fn sort(&mut self) {
+        self.happenings.sort_by_key(|entry| match entry.action {
+            AuditAction::RejectDecision => 0,
+            AuditAction::ApproveLockboxRequest | AuditAction::ApproveInternally => 1,
+            _ => 2,
+        });
+    }
+}
+
+/// How many different people these users are: a name in another spelling is nobody else's.
+pub fn people<'a>(users: impl IntoIterator<Item = &'a str>) -> usize {
+    users.into_iter().map(str::to_lowercase).collect::<BTreeSet<_>>().len()
 }
 
 /// Who has approved already, by the history.
@@ -73,6 +90,7 @@ pub fn customer(facts: &Facts<'_>, status: &LockboxRequestStatus, now: Moment) -
             }
         }
     }
+    tally.sort();
     tally
 }
 
@@ -211,6 +229,7 @@ pub fn internal(facts: &Facts<'_>, status: &LockboxRequestStatus) -> Tally {
             }
         }
     }
+    tally.sort();
     tally
 }
 
@@ -225,13 +244,12 @@ fn may_approve(demanded: &InternalApproval, user: &str, decision: &InternalDecis
 pub fn internally_met(facts: &Facts<'_>, status: &LockboxRequestStatus) -> bool {
     let approved = approved_by(status, AuditAction::ApproveInternally);
     status.internal_approvals.iter().all(|demanded| {
-        let count = facts
-            .request
-            .spec
-            .internal_decisions
-            .iter()
-            .filter(|(user, decision)| approved.contains(&user.as_str()) && may_approve(demanded, user, decision))
-            .count();
+        let decisions = facts.request.spec.internal_decisions.iter();
+        let count = people(
+            decisions
+                .filter(|(user, decision)| approved.contains(&user.as_str()) && may_approve(demanded, user, decision))
+                .map(|(user, _)| user.as_str()),
+        );
         i32::try_from(count).unwrap_or(i32::MAX) >= demanded.count
     })
 }

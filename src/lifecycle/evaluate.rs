@@ -6,13 +6,16 @@ use super::{
     access::{self, Access, Extent},
     approvers::{self, Snapshot, Subject},
     facts::{Facts, RoleView},
-    jit, services, settings,
+    history, jit, services, settings,
 };
 use crate::api::{
     Duration, LockboxRequestSpec, LockboxSettingsSpec, Phase,
     request::{AuditAction, Barred, Circumstance, Effect, JitResult, Origin, RuleEffect, Scope},
     settings::{AccessLevel, Service, Stage},
 };
+
+/// Internal approvals that a status holds at most; the schema's limit too.
+const MOST_INTERNAL_APPROVALS: usize = 16;
 
 /// What the evaluation came to.
 #[derive(Clone, Debug, PartialEq)]
@@ -131,6 +134,7 @@ fn checked(facts: &Facts<'_>) -> Result<Outcome, Outcome> {
     if let Err(off) = settings::enabled(Some(settings)) {
         return Err(not_triggered(off.reason, off.message));
     }
+    let barred = check_barred(settings)?;
     check_requester(request, settings)?;
     check_scope(facts)?;
     let service = check_service(request, settings)?;
@@ -144,8 +148,8 @@ fn checked(facts: &Facts<'_>) -> Result<Outcome, Outcome> {
         verdict: if verdict.outcome.is_ok() { RuleEffect::Permit } else { RuleEffect::Deny },
         identity: verdict.identity,
         message: match &verdict.outcome {
-            Ok(()) => format!("permitted by {}", verdict.rules.join(", ")),
-            Err(denial) => denial.message.clone(),
+            Ok(()) => history::clip(&format!("permitted by {}", verdict.rules.join(", ")), 1024),
+            Err(denial) => history::clip(&denial.message, 1024),
         },
     };
     let used = verdict.facts.words();
@@ -154,6 +158,22 @@ fn checked(facts: &Facts<'_>) -> Result<Outcome, Outcome> {
             phase: Phase::Rejected,
             action: AuditAction::AutoDenyLockboxRequest,
             why: Why::new(denial.reason, denial.message),
+            jit: Some(jit),
+            facts: used,
+            snapshot: None,
+        })));
+    }
+    let demands = verdict.internal_approvals.len();
+    if demands > MOST_INTERNAL_APPROVALS {
+        return Err(Outcome::End(Box::new(End {
+            phase: Phase::Rejected,
+            action: AuditAction::AutoDenyLockboxRequest,
+            why: Why::new(
+                "TooManyInternalApprovals",
+                format!(
+                    "{demands} rules in spec.jit.rules of the LockboxSettings demand an internal approval of this request, and status.internalApprovals holds {MOST_INTERNAL_APPROVALS}; a Global Administrator joins some of them, then create a new request."
+                ),
+            ),
             jit: Some(jit),
             facts: used,
             snapshot: None,
@@ -180,10 +200,26 @@ fn checked(facts: &Facts<'_>) -> Result<Outcome, Outcome> {
         customer_data: level.customer_data,
         snapshot,
         required,
-        barred: approvers::barred(settings),
+        barred,
         effect: access::effect(level, &access),
         duration,
     })))
+}
+
+/// The provider's people, all of whom the status has to hold: one left out could decide for the customer.
+fn check_barred(settings: &LockboxSettingsSpec) -> Result<Barred, Outcome> {
+    let barred = approvers::barred(settings);
+    let (users, groups) = (barred.users.len(), barred.groups.len());
+    if users.max(groups) > approvers::BARRED_LIMIT {
+        return Err(Outcome::Wait(Why::new(
+            "SettingsInvalid",
+            format!(
+                "spec.provider.engineers, spec.jit.rules and spec.exclusions of the LockboxSettings name {users} users and {groups} groups of the provider, and a request records at most {} of each; name groups in place of users.",
+                approvers::BARRED_LIMIT
+            ),
+        )));
+    }
+    Ok(barred)
 }
 
 fn take_snapshot(facts: &Facts<'_>, settings: &LockboxSettingsSpec) -> Snapshot {

@@ -490,7 +490,18 @@ fn customer_notified(facts: &Facts<'_>, status: &mut LockboxRequestStatus, now: 
         withdrawn(facts, status, now, AuditAction::CancelLockboxRequest, ending);
         return vec![];
     }
-    let tally = decisions::customer(facts, status, now);
+    let mut tally = decisions::customer(facts, status, now);
+    let approving = AuditAction::ApproveLockboxRequest;
+    let new = tally.happenings.iter().filter(|entry| entry.action == approving).map(|entry| entry.actor.as_str());
+    let approved_by: Vec<String> =
+        decisions::approved_by(status, approving).into_iter().chain(new).map(str::to_owned).collect();
+    let approvals = count(decisions::people(approved_by.iter().map(String::as_str)));
+    let required = i64::from(status.required_approvals.unwrap_or(i32::MAX));
+    let approved = tally.denied.is_none() && approvals >= required;
+    if let Some(last) = tally.happenings.last_mut().filter(|entry| approved && entry.action == approving) {
+        // The entry that completes the quorum is the transition's entry too.
+        last.phase = Phase::Approved;
+    }
     record(facts, status, now, tally.happenings);
     if let Some((by, reason)) = tally.denied {
         status.phase = Some(Phase::Denied);
@@ -500,14 +511,13 @@ fn customer_notified(facts: &Facts<'_>, status: &mut LockboxRequestStatus, now: 
         status.ended_at = Some(now);
         return vec![];
     }
-    let approved_by = decisions::approved_by(status, AuditAction::ApproveLockboxRequest);
-    let approvals = count(approved_by.len());
-    let required = i64::from(status.required_approvals.unwrap_or(i32::MAX));
-    if approvals >= required {
-        let counted: Vec<_> = approved_by.iter().filter_map(|user| facts.request.spec.decisions.get(*user)).collect();
+    // What counts is what is recorded: an approval for which the history had no room is none.
+    let recorded = decisions::approved_by(status, approving);
+    if approved && approved_by.iter().all(|user| recorded.contains(&user.as_str())) {
+        let counted: Vec<_> =
+            approved_by.iter().filter_map(|user| facts.request.spec.decisions.get(user.as_str())).collect();
         let (duration, resources) = decisions::left(status, facts.request.spec.resources.as_deref(), &counted);
         approve(facts, status, now, duration, resources);
-        // The entry that completes the quorum says so.
         return vec![];
     }
     if approvals > 0 {
@@ -538,6 +548,12 @@ fn early_end<'a>(facts: &'a Facts<'_>) -> Option<EarlyEnd<'a>> {
     settings::enabled(facts.settings).err().map(EarlyEnd::Off)
 }
 
+/// Where no admission policy filled in or compared the name, there may be none. An entry needs an actor all the same:
+/// without one the API server would refuse the status, and the end could never be recorded.
+fn named(by: &str) -> &str {
+    if by.is_empty() { "somebody who gave no name" } else { by }
+}
+
 fn end_early(facts: &Facts<'_>, status: &mut LockboxRequestStatus, now: Moment, end: &EarlyEnd<'_>) {
     match end {
         EarlyEnd::Released(ending) => transition(
@@ -555,8 +571,8 @@ fn end_early(facts: &Facts<'_>, status: &mut LockboxRequestStatus, now: Moment, 
             now,
             Phase::Revoked,
             "RevokedByCustomer",
-            format!("{} ended the access.", ending.by),
-            Entry { action: AuditAction::RevokeAccess, actor: &ending.by, given: ending.reason.clone() },
+            format!("{} ended the access.", named(&ending.by)),
+            Entry { action: AuditAction::RevokeAccess, actor: named(&ending.by), given: ending.reason.clone() },
         ),
         EarlyEnd::Off(off) => transition(
             facts,
@@ -585,7 +601,7 @@ fn approved(facts: &Facts<'_>, status: &mut LockboxRequestStatus, now: Moment) -
         return failed(
             status,
             "DeadlinePassed",
-            "The access could not be made before its own end; create a new request.".into(),
+            "The access could not be made before its own end (status.accessUntil); create a new request.".into(),
         );
     }
     if let GrantView::Refused(why) = facts.grant {
@@ -623,7 +639,10 @@ fn approved(facts: &Facts<'_>, status: &mut LockboxRequestStatus, now: Moment) -
 fn plan(facts: &Facts<'_>, status: &LockboxRequestStatus) -> Result<GrantPlan, (&'static str, String)> {
     let spec = &facts.request.spec;
     let (Some(effect), Some(grant), Some(until)) = (&status.effect, &status.grant, status.access_until) else {
-        return Err(("NothingApproved", "The status records no approval to grant from.".into()));
+        return Err((
+            "NothingApproved",
+            "The status records no approval to grant from (status.effect, status.grant); create a new request.".into(),
+        ));
     };
     let level = facts
         .settings
