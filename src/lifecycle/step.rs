@@ -358,9 +358,9 @@ fn ask_or_approve(
         phase: Phase::CustomerNotified,
         reason: Some(facts.request.spec.justification.clone()),
         message: format!(
-            "{} approvers are asked until {}.{}",
-            status.approvers.as_ref().map_or(0, Vec::len),
+            "asked until {}: {}.{}",
             text(until),
+            history::clip(&approvers.join(", "), 200),
             other_engineer(facts)
         ),
         rules,

@@ -1,0 +1,44 @@
+# The two commands that a new user needs, and what developers need besides.
+#
+#   make demo         the main job on a real cluster of its own (CLUSTER=current: on that of your kubeconfig)
+#   make demo-down    ends it, and leaves nothing behind
+#   make test         every check and every test
+
+# What is built besides Rust code (etcd, kube-apiserver, kubectl, helm…) is kept in a cache outside the checkout:
+# $LOCKBOX_CACHE, or lockbox in $XDG_CACHE_HOME or ~/.cache.
+
+CLUSTER ?= own
+CARGO ?= cargo
+
+.PHONY: help demo demo-down test lint unit kubernetes crds
+
+help:
+	@sed -n 's/^#   //p' Makefile
+
+demo:
+	@CLUSTER=$(CLUSTER) demo/up.sh
+
+demo-down:
+	@CLUSTER=$(CLUSTER) demo/down.sh
+
+# Quick checks first: they say soonest what is wrong.
+test: lint kubernetes
+	$(CARGO) test --workspace --locked
+
+lint:
+	@command -v $(CARGO) >/dev/null || { echo "cargo is missing: install Rust from rustup.rs" >&2; exit 1; }
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
+
+# Builds both versions of Kubernetes that the tests use; instant when they are there.
+kubernetes:
+	$(CARGO) run --locked --quiet -p lockbox-cluster -- build
+
+# Only what needs no API server: seconds.
+unit:
+	$(CARGO) test --workspace --locked --lib --test lifecycle_table --test lifecycle_properties --test schema_generated --test schema_rules --test purity --test diagram
+
+# Writes the CustomResourceDefinitions after a change of src/api.
+crds:
+	$(CARGO) run --locked --quiet -p lockbox -- crds --out crds
+	$(CARGO) run --locked --quiet -p lockbox -- crds --out charts/lockbox/crds
