@@ -58,15 +58,21 @@ impl World {
         let mut helm = self.cluster.helm(self.cluster.admin());
         helm.args(["install", "lockbox"]).arg(chart).args(["-n", "lockbox-system", "--create-namespace"]);
         helm.args(["--set", "operator.onlyFromItsPod=false"]);
-        helm.args(["--set", &format!("bootstrap.globalAdministrators[0].kind=User,bootstrap.globalAdministrators[0].name={ADA}")]);
+        helm.args([
+            "--set",
+            &format!("bootstrap.globalAdministrators[0].kind=User,bootstrap.globalAdministrators[0].name={ADA}"),
+        ]);
         helm.args(more);
         lockbox_cluster::output(helm).unwrap();
         // A policy bites a second or two after it is made, and a mutating one when the kinds are known to the server.
         // Both do when a request in somebody else's name is refused with our own words and one without a requester is
         // filled in.
         eventually("the admission policies are in force", || {
-            let forged = request("probe").namespace("default").set("/spec/requester/username", "mallory@provider.example").to_string();
-            let refused = self.apply_dry(self.cluster.admin(), &forged).unwrap_err();
+            let forged = request("probe")
+                .namespace("default")
+                .set("/spec/requester/username", "mallory@provider.example")
+                .to_string();
+            let refused = self.apply_dry(self.cluster.admin(), &forged).err()?;
             refused.contains("denied request").then_some(())
         });
     }
