@@ -364,6 +364,19 @@ pub fn request(name: &str) -> Manifest {
     Manifest(request).set("/metadata/name", name)
 }
 
+/// The message of a refusal, which holds these words: the user must learn what is wrong, and what to do.
+#[track_caller]
+pub fn refused(answer: Result<String, String>, words: &[&str]) -> String {
+    let said = match answer {
+        Err(said) => said,
+        Ok(done) => panic!("this should have been refused with {words:?}: {done}"),
+    };
+    for word in words {
+        assert!(said.contains(word), "a refusal should say {word:?}, and says: {said}");
+    }
+    said
+}
+
 /// A file of the repository.
 pub fn repository(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
