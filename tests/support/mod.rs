@@ -76,6 +76,10 @@ impl World {
             let refused = self.apply_dry(self.cluster.admin(), &forged).err()?;
             refused.contains("denied request").then_some(())
         });
+        // The kinds come one by one, and a mutating policy knows each a moment after it is served.
+        eventually("the settings can be written", || {
+            self.apply_dry(self.cluster.admin(), &example("global-administrator/settings.yaml")).ok()
+        });
     }
 
     /// Starts the operator with the ServiceAccount's token.
