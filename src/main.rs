@@ -2,7 +2,7 @@
 
 use std::{io::IsTerminal as _, net::SocketAddr, path::PathBuf, process::ExitCode};
 
-use clap::{Parser, Subcommand, ValueEnum};
+use clap::{CommandFactory as _, Parser, Subcommand, ValueEnum};
 use lockbox::{config::Config, crds, explain, operator};
 
 /// Customer Lockbox for Kubernetes: support access that the customer approves, and that ends by itself.
@@ -34,6 +34,13 @@ enum Command {
     /// each rule whether it matches, why not, and what it requires; then what becomes of the request. The exit code is 0
     /// when the request goes on, 1 when it is refused, 2 when a file cannot be read.
     Explain(explain::Explain),
+    /// Write the completions for a shell to standard output.
+    ///
+    /// For bash: lockbox-operator completion bash > /etc/bash_completion.d/lockbox-operator
+    Completion {
+        /// The shell.
+        shell: clap_complete::Shell,
+    },
 }
 
 #[derive(clap::Args)]
@@ -71,6 +78,10 @@ fn main() -> ExitCode {
         Command::Run(arguments) => run(arguments).map(|()| ExitCode::SUCCESS),
         Command::Crds { out } => crds::write(out.as_deref()).map(|()| ExitCode::SUCCESS).map_err(Into::into),
         Command::Explain(arguments) => return arguments.run(),
+        Command::Completion { shell } => {
+            clap_complete::generate(shell, &mut Arguments::command(), "lockbox-operator", &mut std::io::stdout());
+            Ok(ExitCode::SUCCESS)
+        }
     };
     done.unwrap_or_else(|error: Box<dyn std::error::Error>| {
         eprintln!("lockbox-operator: {error}");

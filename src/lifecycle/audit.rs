@@ -68,7 +68,8 @@ pub fn note(request: &LockboxRequest, entry: &Entry) -> String {
         let _ = write!(tail, ", incident {}", incident.id);
     }
     let _ = write!(tail, ", sequence {}, {}]", entry.sequence, entry.hash);
-    let mut head = format!("{}: {}; actor {}", words(entry.action), one_line(&entry.message).trim_end_matches('.'), entry.actor);
+    let mut head =
+        format!("{}: {}; actor {}", words(entry.action), one_line(&entry.message).trim_end_matches('.'), entry.actor);
     if let Some(reason) = &entry.reason {
         let _ = write!(head, "; reason given: {}", one_line(reason));
     }

@@ -3,14 +3,14 @@
 use std::fmt::Write as _;
 
 use super::{
-    access::{self, Access, Extent},
+    access::{self, Access, Extent, KindScope},
     approvers::{self, Snapshot, Subject},
     facts::{Facts, RoleView},
     history, jit, services, settings,
 };
 use crate::api::{
     Duration, LockboxRequestSpec, LockboxSettingsSpec, Phase,
-    request::{AuditAction, Barred, Circumstance, Effect, JitResult, Origin, RuleEffect, Scope},
+    request::{AuditAction, Barred, Circumstance, Effect, JitResult, NamedObject, Origin, RuleEffect, Scope},
     settings::{AccessLevel, Service, Stage},
 };
 
@@ -517,6 +517,18 @@ fn check_access(facts: &Facts<'_>, service: &Service, level: &AccessLevel) -> Re
     }
     let unfit =
         |why: &access::Unfit| rejected("NothingToGrant", format!("spec.{}.", why.to_string().trim_end_matches('.')));
+    // In a ClusterRole, the name of a namespaced object means the objects of that name in every namespace.
+    let unknown = |object: &&NamedObject| access::kind_scope(&object.group, &object.resource) == KindScope::Unknown;
+    if request.scope == Scope::Tenant
+        && let Some(object) = request.resources.iter().flatten().find(unknown)
+    {
+        return Err(rejected(
+            "ResourceNotAllowed",
+            format!(
+                "spec.resources: {object} is not known to belong to the cluster rather than to a namespace; ask for it with scope Subscription, in its namespace."
+            ),
+        ));
+    }
     let extent = Extent::from_request(request.resources.as_deref()).map_err(|why| unfit(&why))?;
     let access =
         access::cut(rules.unwrap_or_default(), &extent, &level.same_name, request.scope).map_err(|why| unfit(&why))?;
