@@ -1,0 +1,140 @@
+//! How often the operator writes, counted in the API server's audit log.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+
+mod support;
+
+use std::sync::{LazyLock, Mutex, PoisonError};
+
+use serde_json::{Value, json};
+use support::{World, audit, eventually, request};
+
+/// Everything that is written in this time is counted, so the tests take turns.
+static WORLD: LazyLock<Mutex<World>> = LazyLock::new(|| Mutex::new(World::new()));
+
+/// The most writes that an approved request may cost, from its creation to its end by the clock.
+const MOST: usize = 14;
+
+fn uid(request: &Value) -> String {
+    request["metadata"]["uid"].as_str().unwrap().to_owned()
+}
+
+/// The operator's writes for this request since `mark`: its status, its Events, its grant.
+fn writes_for(world: &World, mark: u64, request: &Value) -> Vec<audit::Call> {
+    let (name, uid) = (request["metadata"]["name"].as_str().unwrap(), uid(request));
+    let about = |call: &audit::Call| call.name == name || call.name.contains(&uid);
+    audit::operator_writes(&world.cluster, mark).into_iter().filter(about).collect()
+}
+
+fn words(calls: &[audit::Call]) -> Vec<String> {
+    calls.iter().map(audit::Call::words).collect()
+}
+
+#[test]
+fn an_approved_life_that_ends_by_the_clock_costs_thirteen_writes() {
+    let world = WORLD.lock().unwrap_or_else(PoisonError::into_inner);
+    world.subscription("whole-life");
+    let mark = audit::mark(&world.cluster);
+    let manifest = request("sr-1").namespace("whole-life").set("/spec/duration", "3s");
+    world.create_as(&world.kim(), &manifest.to_string()).unwrap();
+    world.wait_for_phase("whole-life", "sr-1", "CustomerNotified");
+    world.decide(&world.alice(), "whole-life", "sr-1", "Approve").unwrap();
+    world.wait_for_phase("whole-life", "sr-1", "AccessGranted");
+    let closed = world.wait_until_closed("whole-life", "sr-1");
+    assert_eq!(closed["status"]["phase"], "Completed");
+    eventually("the deadline Job took the Role along", || {
+        let left = world.admin(&["get", "job,role", "-n", "whole-life", "-l", "lockbox.dev/request", "-o", "name"]);
+        left.unwrap().is_empty().then_some(())
+    });
+    let writes = writes_for(&world, mark, &closed);
+    for (number, write) in writes.iter().enumerate() {
+        println!("{:>2}  {:<32} {}", number + 1, write.words(), write.name);
+    }
+    let expected = [
+        "update lockboxrequests/status", // CustomerNotified
+        "create events",                 // Create Lockbox Request
+        "update lockboxrequests/status", // Approved
+        "create jobs",                   // the deadline
+        "create roles",
+        "create rolebindings",           // access begins
+        "update lockboxrequests/status", // AccessGranted
+        "create events",                 // Approve Lockbox Request
+        "create events",                 // Grant Access
+        "delete rolebindings",           // access ends
+        "update lockboxrequests/status", // Completed
+        "create events",                 // Complete Access
+        "update lockboxrequests/status", // closed
+    ];
+    assert_eq!(words(&writes), expected);
+    assert!(writes.len() <= MOST, "{} writes", writes.len());
+    let failed: Vec<_> = writes.iter().filter(|write| write.code >= 300).collect();
+    assert!(failed.is_empty(), "each write succeeds at the first attempt: {failed:?}");
+}
+
+#[test]
+fn a_denied_request_costs_five_writes() {
+    let world = WORLD.lock().unwrap_or_else(PoisonError::into_inner);
+    world.subscription("denied-life");
+    let mark = audit::mark(&world.cluster);
+    world.ask("denied-life", "sr-1");
+    world.decide(&world.alice(), "denied-life", "sr-1", "Deny").unwrap();
+    let closed = world.wait_until_closed("denied-life", "sr-1");
+    let expected = [
+        "update lockboxrequests/status", // CustomerNotified
+        "create events",                 // Create Lockbox Request
+        "update lockboxrequests/status", // Denied
+        "create events",                 // Deny Lockbox Request
+        "update lockboxrequests/status", // closed
+    ];
+    assert_eq!(words(&writes_for(&world, mark, &closed)), expected);
+}
+
+/// At rest: every object is looked at again, because something that concerns it changed and changed nothing. That the
+/// operator did look is known when it has brought a request that was made afterwards to its end.
+#[test]
+fn at_rest_the_operator_writes_nothing() {
+    let world = WORLD.lock().unwrap_or_else(PoisonError::into_inner);
+    world.subscription("at-rest");
+    world.ask("at-rest", "waits");
+    world.grant("at-rest", "has-access");
+    world.ask("at-rest", "is-over");
+    world.decide(&world.alice(), "at-rest", "is-over", "Deny").unwrap();
+    world.wait_until_closed("at-rest", "is-over");
+    eventually("the Events of what is granted are published", || {
+        (world.events("at-rest", "has-access").len() == 3).then_some(())
+    });
+    world.subscription("busy");
+    let bindings = |namespace| {
+        world.admin(&["get", "rolebinding", "-n", namespace, "-l", "lockbox.dev/people", "-o", "name"]).unwrap()
+    };
+    let of_an_owner = bindings("at-rest").lines().count();
+    assert_ne!(of_an_owner, 0);
+    eventually("Alice is bound in the other namespace", || {
+        (bindings("busy").lines().count() == of_an_owner).then_some(())
+    });
+
+    let mark = audit::mark(&world.cluster);
+    for round in 1..=3 {
+        let note = format!("example.com/round={round}");
+        // All requests and assignments are looked at when the settings change, and each when it does itself.
+        for object in [
+            ["lbs/default", "-n", "default"],
+            ["lra/alice", "-n", "at-rest"],
+            ["lbr/waits", "-n", "at-rest"],
+            ["lbr/has-access", "-n", "at-rest"],
+            ["lbr/is-over", "-n", "at-rest"],
+        ] {
+            world.admin(&[&["annotate", "--overwrite"], &object[..], &[&note]].concat()).unwrap();
+        }
+        let name = format!("sr-{round}");
+        world.ask("busy", &name);
+        let denial = json!({"spec": {"decision": {"verdict": "Deny", "reason": "not now"}}});
+        world.patch(&world.alice(), "busy", &name, &denial).unwrap();
+        world.wait_until_closed("busy", &name);
+    }
+    let besides: Vec<_> =
+        audit::operator_writes(&world.cluster, mark).into_iter().filter(|call| call.namespace != "busy").collect();
+    assert!(besides.is_empty(), "{besides:#?}");
+    let busy = audit::operator_writes(&world.cluster, mark).len();
+    assert_eq!(busy, 3 * 5, "the log was read, and holds what the operator did for the others");
+}
