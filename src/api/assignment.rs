@@ -14,12 +14,13 @@ use super::{
 
 const ANOTHER: &str = "is immutable: delete this assignment and create another";
 
-/// Makes somebody a designated approver of lockbox requests. It counts for the requests that are made after it.
+/// Who approves what. All but the activation is fixed when the assignment is created.
 #[derive(CustomResource, KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
 #[kube(
     group = "lockbox.dev",
     version = "v1alpha1",
     kind = "RoleAssignment",
+    doc = "Makes somebody a designated approver of lockbox requests. It counts for the requests that are made after it.",
     namespaced,
     status = "RoleAssignmentStatus",
     derive = "PartialEq",
@@ -47,7 +48,7 @@ const ANOTHER: &str = "is immutable: delete this assignment and create another";
     validation = kube::core::Rule::new("self.type != 'Eligible' || !has(oldSelf.activation) || has(self.activation)").message("an activation ends by itself: it cannot be taken back").reason(Reason::FieldValueForbidden).field_path(".activation"),
 )]
 pub struct RoleAssignmentSpec {
-    /// Who.
+    /// Who becomes an approver.
     #[x_kube(validation = rules::forbidden("self == oldSelf", ANOTHER))]
     pub principal: Principal,
     /// Owner (approves in this namespace, and assigns roles there), `LockboxApprover` (approves in this namespace) or
@@ -58,7 +59,7 @@ pub struct RoleAssignmentSpec {
     /// `ManagementGroup` is accepted and reported as not supported.
     #[x_kube(validation = rules::forbidden("self == oldSelf", ANOTHER))]
     pub scope: AssignmentScope,
-    /// Active: counts as long as it exists. Eligible: counts while it is activated.
+    /// Active: counts as long as it exists. Eligible: counts while it is activated; for users only.
     #[x_kube(validation = rules::forbidden("self == oldSelf", ANOTHER))]
     #[serde(default, rename = "type")]
     pub type_: AssignmentType,
@@ -91,11 +92,11 @@ pub enum AssignmentType {
 /// The activation of an eligible assignment.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
 pub struct Activation {
-    /// Why now.
+    /// Why it is activated now. At most 1024 characters.
     #[schemars(length(min = 1, max = 1024))]
     #[x_kube(validation = rules::visible())]
     pub justification: String,
-    /// For how long, from 1s to 30d, counted from when the operator records it.
+    /// For how long, such as 4h, from 1s to 30d, counted from when the operator records it.
     #[x_kube(validation = rules::between("1s", "30d"))]
     pub duration: Duration,
 }

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::rules;
 
-/// A user or a group; never a built-in one (`system:`).
+/// A user or a group; never a built-in one, whose name starts with system: in Kubernetes.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Principal {
     /// User or Group.

@@ -15,13 +15,13 @@ use super::{
     time::Moment,
 };
 
-/// A support engineer's request for time-bound access to a customer's resources. Apply it, let the customer's
-/// approvers decide with kubectl patch, and follow it in its phase, conditions, history and Events.
+/// What is asked for, fixed when the request is created; and what people decide about it later.
 #[derive(CustomResource, KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
 #[kube(
     group = "lockbox.dev",
     version = "v1alpha1",
     kind = "LockboxRequest",
+    doc = "A support engineer's request for time-bound access to a customer's resources. Create it, let the customer's approvers decide with kubectl patch --type=merge, and follow it in status.phase, conditions, history and Events.",
     namespaced,
     status = "LockboxRequestStatus",
     derive = "PartialEq",
@@ -86,7 +86,9 @@ pub struct LockboxRequestSpec {
     /// Why another engineer asks than the one whom the ticket is assigned to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub escalation: Option<Escalation>,
-    /// Standard, or one of the exclusions. An exclusion leaves a record for the customer and grants nothing.
+    /// Standard, or an exclusion: `BreakGlass` (an emergency outside standard operating procedure),
+    /// `PlatformTroubleshooting` (data may be seen by accident) or `LegalDemand` (an external legal demand for data). An
+    /// exclusion leaves a record for the customer and grants nothing.
     #[x_kube(validation = rules::immutable())]
     #[serde(default)]
     pub circumstance: Circumstance,
@@ -158,7 +160,8 @@ pub struct Requester {
     pub extra: BTreeMap<String, Values>,
 }
 
-/// The values of one attribute. A type of its own because schemars has no attribute for the values of a map.
+// A type of its own because schemars has no attribute for the values of a map.
+/// The values of one attribute.
 #[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
 #[serde(transparent)]
 #[schemars(inline)]
@@ -166,7 +169,7 @@ pub struct Values(
     #[schemars(length(max = 8), inner(length(max = 256)), extend("x-kubernetes-list-type" = "atomic"))] pub Vec<String>,
 );
 
-/// What started a request (M1).
+/// What started a request.
 #[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Origin {
     /// The customer's support ticket.
@@ -213,7 +216,7 @@ pub struct SupportRequest {
     #[schemars(length(min = 1, max = 1024))]
     #[x_kube(validation = rules::visible())]
     pub summary: String,
-    /// The customer's person who opened it.
+    /// Who opened it, of the customer's people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 256))]
     #[x_kube(validation = rules::visible())]
@@ -271,11 +274,11 @@ pub struct Incident {
 /// Why another engineer asks than the assigned one.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
 pub struct Escalation {
-    /// The team that took over.
+    /// The provider's team that took over.
     #[schemars(length(min = 1, max = 128))]
     #[x_kube(validation = rules::visible())]
     pub team: String,
-    /// Why it did.
+    /// Why that team took over.
     #[schemars(length(min = 1, max = 1024))]
     #[x_kube(validation = rules::visible())]
     pub reason: String,
@@ -330,16 +333,16 @@ pub struct Decision {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 256))]
     pub group: Option<String>,
-    /// Cuts down the time that was asked for; never more.
+    /// Shortens the time that was asked for, such as 4h, from 1s to 7d; never lengthens it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[x_kube(validation = rules::between("1s", "7d"))]
     pub duration: Option<Duration>,
-    /// Cuts down the resources that were asked for; never more, never none.
+    /// Leaves out some of the resources that were asked for: name those that stay, at least one. Never adds any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 32))]
     #[x_kube(validation = rules::unique(), merge_strategy = ListMerge::Atomic)]
     pub resources: Option<Vec<NamedObject>>,
-    /// The hash in status.effect, to approve exactly what it describes.
+    /// The hash in status.effect, where you approve exactly what that describes and nothing else.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 71, max = 71), regex(pattern = r"^sha256:[0-9a-f]{64}$"))]
     pub effect_hash: Option<String>,
@@ -375,7 +378,9 @@ pub struct Ending {
     pub reason: Option<String>,
 }
 
-/// Where a request stands.
+/// Where a request stands: Evaluating, `AwaitingInternalApproval` (where a rule demands it), `CustomerNotified`,
+/// Approved, `AccessGranted`; over when Completed, Revoked, Denied, Rejected, Expired, Cancelled, Failed, `NotTriggered`
+/// or Excluded.
 #[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Phase {
     /// Settings, service, limits and JIT rules are looked at. A request without a status is here.
@@ -514,7 +519,7 @@ pub struct LockboxRequestStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(extend("maxLength" = 64))]
     pub until: Option<Moment>,
-    /// `JitEvaluated`, `InternallyApproved`, `CustomerNotified`, Approved, `AccessGranted`, Finished.
+    /// Conditions by type: `JitEvaluated`, `InternallyApproved`, `CustomerNotified`, Approved, `AccessGranted`, Finished.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 8))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
@@ -548,7 +553,7 @@ pub struct LockboxRequestStatus {
     /// What the access can do, in words, and its hash.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub effect: Option<Effect>,
-    /// How long access lasts, or would.
+    /// How long access lasts from the approval on, such as 8h.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub duration: Option<Duration>,
     /// Until when the request waits to be evaluated.
@@ -581,7 +586,7 @@ pub struct LockboxRequestStatus {
     #[schemars(extend("maxLength" = 64))]
     #[x_kube(validation = rules::once("a deadline is recorded once and never moved"))]
     pub access_until: Option<Moment>,
-    /// When access was there.
+    /// When access began.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(extend("maxLength" = 64))]
     #[x_kube(validation = rules::once("a moment is recorded once and never moved"))]
@@ -644,11 +649,11 @@ pub struct InternalApproval {
     /// Name of the rule.
     #[schemars(length(min = 1, max = 63))]
     pub rule: String,
-    /// Who may approve.
+    /// Who may approve for the provider.
     #[schemars(length(min = 1, max = 16))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["kind".into(), "name".into()]))]
     pub approvers: Vec<Principal>,
-    /// How many of them must.
+    /// How many of them must approve.
     #[schemars(range(min = 1, max = 16))]
     pub count: i32,
 }
@@ -662,7 +667,7 @@ pub struct Approver {
     /// Name of the user or group.
     #[schemars(length(min = 1, max = 256))]
     pub name: String,
-    /// The role that makes it an approver.
+    /// The role that makes them an approver.
     pub role: AssignedRole,
     /// The `RoleAssignment`, as namespace/name.
     #[schemars(length(max = 320))]
@@ -670,7 +675,7 @@ pub struct Approver {
     /// Its UID: an assignment of the same name made later is another one.
     #[schemars(length(max = 64))]
     pub uid: String,
-    /// An eligible assignment's activation ends here.
+    /// When the activation of an Eligible assignment ends; the decision must be processed before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(extend("maxLength" = 64))]
     pub active_until: Option<Moment>,
@@ -695,12 +700,12 @@ pub struct ExcludedApprover {
 /// The provider's people, who never decide for the customer.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Barred {
-    /// User names.
+    /// Their user names.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64), inner(length(max = 256)))]
     #[x_kube(merge_strategy = ListMerge::Atomic)]
     pub users: Vec<String>,
-    /// Group names.
+    /// Names of their groups.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64), inner(length(max = 256)))]
     #[x_kube(merge_strategy = ListMerge::Atomic)]
@@ -725,12 +730,12 @@ pub struct Effect {
     #[schemars(length(max = 64), inner(length(max = 512)))]
     #[x_kube(merge_strategy = ListMerge::Atomic)]
     pub left_out: Vec<String>,
-    /// Hash over exactly what is granted, for effectHash in a decision.
+    /// Hash over exactly what is granted. An approver may repeat it as effectHash in a decision.
     #[schemars(length(min = 71, max = 71))]
     pub hash: String,
 }
 
-/// How far within the scope access reaches.
+/// Named: objects by name. Whole: everything of the access level's kinds in the scope.
 #[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum GrantForm {
     /// Everything of the access level's kinds in the scope.
@@ -758,7 +763,7 @@ pub struct Grant {
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = rules::once("an entry of the history is never changed"))]
 pub struct Entry {
-    /// 1, 2, 3, …
+    /// Number of the entry: 1, 2, 3 and so on.
     #[schemars(range(min = 1))]
     pub sequence: i64,
     /// When the operator recorded it.
@@ -771,7 +776,7 @@ pub struct Entry {
     pub actor: String,
     /// The phase after it.
     pub phase: Phase,
-    /// The reason that the actor gave.
+    /// The reason that the actor gave, in their own words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 512))]
     pub reason: Option<String>,
@@ -788,7 +793,7 @@ pub struct Entry {
     #[schemars(length(max = 8), inner(length(max = 64)))]
     #[x_kube(merge_strategy = ListMerge::Atomic)]
     pub facts: Vec<String>,
-    /// SHA-256 over the entry before and this one.
+    /// SHA-256 over the hash of the entry before and this entry, as sha256: and 64 hexadecimal digits.
     #[schemars(length(min = 71, max = 71), regex(pattern = r"^sha256:[0-9a-f]{64}$"))]
     pub hash: String,
 }

@@ -12,12 +12,13 @@ use super::{
     rules,
 };
 
-/// The one configuration of Lockbox in a cluster. Its name is default.
+/// Whether Lockbox is on, who the provider's people are, what can be asked for, and by which rules.
 #[derive(CustomResource, KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
 #[kube(
     group = "lockbox.dev",
     version = "v1alpha1",
     kind = "LockboxSettings",
+    doc = "The one configuration of Lockbox in a cluster. Its name is default.",
     plural = "lockboxsettings",
     singular = "lockboxsettings",
     status = "LockboxSettingsStatus",
@@ -46,9 +47,11 @@ pub struct LockboxSettingsSpec {
     /// Whether Lockbox is on, when enablement is Manual.
     #[serde(default)]
     pub enabled: bool,
-    /// The customer's support plan. Below Developer no request is processed.
+    /// The customer's support plan, from small to large: Basic, Developer, Standard, `ProfessionalDirect`. With Basic no
+    /// request is processed.
     pub support_plan: SupportPlan,
-    /// Which origins of requests are accepted.
+    /// Which origins of requests are accepted: `SupportRequest` (the customer's ticket), `ProviderInitiated` (a problem
+    /// that the provider found).
     #[serde(default = "all_origins")]
     #[schemars(length(min = 1, max = 2))]
     #[x_kube(merge_strategy = ListMerge::Set)]
@@ -59,11 +62,12 @@ pub struct LockboxSettingsSpec {
     /// Where support tickets and incidents are shown.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub support_portal: Option<SupportPortal>,
-    /// How long a request waits for the customer, from 1s to 30d.
+    /// How long a request waits for the customer, such as 4d, from 1s to 30d; then it expires.
     #[serde(default = "default_pending")]
     #[x_kube(validation = rules::between("1s", "30d"))]
     pub pending_timeout: Duration,
-    /// How long a request waits for the provider's own approvers, before the customer is asked; from 1s to 30d.
+    /// How long a request waits for the provider's own approvers, before the customer is asked, such as 4d, from 1s to
+    /// 30d; then it expires.
     #[serde(default = "default_pending")]
     #[x_kube(validation = rules::between("1s", "30d"))]
     pub internal_timeout: Duration,
@@ -81,7 +85,7 @@ pub struct LockboxSettingsSpec {
     #[schemars(length(max = 64))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
     pub services: Vec<Service>,
-    /// What can be asked for. At most 32.
+    /// What can be asked for, each a `ClusterRole` with its limits. At most 32.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
@@ -180,11 +184,11 @@ pub struct SupportPortal {
 /// How long access lasts.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
 pub struct GrantLimits {
-    /// When the request does not say; from 1s to 7d.
+    /// How long when the request does not say, such as 8h, from 1s to 7d.
     #[serde(default = "default_grant")]
     #[x_kube(validation = rules::between("1s", "7d"))]
     pub default: Duration,
-    /// The longest that may be asked for; from 1s to 7d.
+    /// The longest that may be asked for, such as 24h, from 1s to 7d. More is refused, never cut.
     #[serde(default = "default_maximum")]
     #[x_kube(validation = rules::between("1s", "7d"))]
     pub maximum: Duration,
@@ -211,7 +215,9 @@ pub struct Approvals {
     #[serde(default = "one")]
     #[schemars(range(min = 1, max = 16))]
     pub required: i32,
-    /// Who the designated approvers are.
+    /// Who approves requests in a subscription. `ByScope`: the Owners and Lockbox Approvers of the namespace.
+    /// `OwnerOrGlobalAdministrator`: the Owners of the namespace, and Global Administrators. `OwnerOnly`: the Owners of the
+    /// namespace. Tenant requests always go to Global Administrators.
     #[serde(default)]
     pub model: ApproverModel,
 }
@@ -244,7 +250,7 @@ pub enum ApproverModel {
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = rules::forbidden("self.optIn == 'Listed' || !has(self.names) || self.names.size() == 0", "names are read only when optIn is Listed").field_path(".names"))]
 pub struct PreviewServices {
-    /// None, All, or Listed: those in names.
+    /// Whose requests are processed. None: of no service in preview. All: of every one. Listed: of those in names.
     #[serde(default)]
     pub opt_in: PreviewOptIn,
     /// Services in preview that the customer opts into.
@@ -277,14 +283,15 @@ pub struct Service {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 128))]
     pub display_name: Option<String>,
-    /// How far the service is supported.
+    /// How far the service is supported. `GeneralAvailability`: for everybody. Preview: for customers who opt in
+    /// (previewServices). `NotSupported`: not at all.
     pub stage: Stage,
     /// Stages of single access levels, where they differ.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["accessLevel".into()]))]
     pub scenarios: Vec<Scenario>,
-    /// Scopes that may be asked for.
+    /// Scopes that may be asked for: Subscription (a namespace), Tenant (the cluster).
     #[serde(default = "subscription_only")]
     #[schemars(length(min = 1, max = 2))]
     #[x_kube(merge_strategy = ListMerge::Set)]
@@ -294,12 +301,12 @@ pub struct Service {
     #[schemars(length(max = 32))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["group".into(), "resource".into()]))]
     pub resources: Vec<GroupResource>,
-    /// Access levels that make sense for it.
+    /// Names of the access levels that make sense for it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16), inner(length(min = 1, max = 63)))]
     #[x_kube(merge_strategy = ListMerge::Set)]
     pub access_levels: Vec<String>,
-    /// Other names for it.
+    /// Other names that requests may give it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 8), inner(length(min = 1, max = 63)))]
     #[x_kube(merge_strategy = ListMerge::Set)]
@@ -329,10 +336,10 @@ pub enum Stage {
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct Scenario {
-    /// The access level.
+    /// Name of the access level.
     #[schemars(length(min = 1, max = 63))]
     pub access_level: String,
-    /// Its stage.
+    /// How far that access level is supported: `GeneralAvailability`, Preview or `NotSupported`.
     pub stage: Stage,
 }
 
@@ -361,11 +368,11 @@ pub struct AccessLevel {
     /// Whether it reaches customer data; then the customer is asked. Saying false of a role that does is refused.
     #[serde(default = "yes")]
     pub customer_data: bool,
-    /// The longest that it may be granted for; from 1s to 7d, and not longer than grant.maximum.
+    /// The longest that it may be granted for, such as 8h, from 1s to 7d, and not longer than grant.maximum.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[x_kube(validation = rules::between("1s", "7d"))]
     pub maximum: Option<Duration>,
-    /// Services that it serves; left out: any service whose own entry allows it.
+    /// Names of the services that it serves; left out: any service whose own entry allows it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 64), inner(length(min = 1, max = 63)))]
     #[x_kube(merge_strategy = ListMerge::Set)]
@@ -386,10 +393,10 @@ fn yes() -> bool {
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct IdentityFacts {
-    /// The requester used multi-factor authentication.
+    /// What shows that the requester used multi-factor authentication.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub multi_factor: Option<IdentityFact>,
-    /// The requester is an isolated identity, such as an account of a secure workstation.
+    /// What shows that the requester is an isolated identity, such as an account of a secure workstation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub isolated_identity: Option<IdentityFact>,
 }
@@ -398,12 +405,12 @@ pub struct IdentityFacts {
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
 #[x_kube(validation = kube::core::Rule::new("has(self.groups) || has(self.extra)").message("name groups, or an attribute in extra").reason(Reason::FieldValueRequired))]
 pub struct IdentityFact {
-    /// Groups, one of which is enough.
+    /// Groups, membership in one of which is enough.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16), inner(length(min = 1, max = 256)))]
     #[x_kube(merge_strategy = ListMerge::Set)]
     pub groups: Vec<String>,
-    /// An attribute of the sign-in.
+    /// An attribute of the sign-in that is enough.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub extra: Option<Attribute>,
 }
@@ -414,7 +421,7 @@ pub struct Attribute {
     /// Its key, such as provider.example/amr.
     #[schemars(length(min = 1, max = 256))]
     pub key: String,
-    /// Its values, such as mfa.
+    /// Its values, such as mfa, one of which is enough.
     #[schemars(length(min = 1, max = 8), inner(length(min = 1, max = 256)))]
     #[x_kube(merge_strategy = ListMerge::Set)]
     pub values: Vec<String>,
@@ -440,7 +447,7 @@ pub struct JitRule {
     /// Which requests it is about; left out: all.
     #[serde(default, rename = "match", skip_serializing_if = "Option::is_none")]
     pub matches: Option<Match>,
-    /// Permit or Deny.
+    /// Permit: the request goes on, with what require says. Deny: it ends.
     pub effect: RuleEffect,
     /// What a permitted request still needs; left out: identity Any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -452,7 +459,7 @@ pub struct JitRule {
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct Match {
-    /// Scopes.
+    /// Scope of the request: Subscription, Tenant.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 2))]
     #[x_kube(merge_strategy = ListMerge::Set)]
@@ -466,17 +473,17 @@ pub struct Match {
     #[schemars(length(min = 1, max = 32))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["group".into(), "resource".into()]))]
     pub kinds: Option<Vec<GroupResource>>,
-    /// Services.
+    /// Service of the request, by its name in the catalogue.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 64), inner(length(min = 1, max = 63)))]
     #[x_kube(merge_strategy = ListMerge::Set)]
     pub services: Option<Vec<String>>,
-    /// Access levels.
+    /// Access level of the request, by its name in accessLevels.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 32), inner(length(min = 1, max = 63)))]
     #[x_kube(merge_strategy = ListMerge::Set)]
     pub access_levels: Option<Vec<String>>,
-    /// Origins.
+    /// Origin of the request: `SupportRequest`, `ProviderInitiated`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 2))]
     #[x_kube(merge_strategy = ListMerge::Set)]
@@ -486,7 +493,7 @@ pub struct Match {
     #[schemars(length(min = 1, max = 64), inner(length(min = 1, max = 256)))]
     #[x_kube(merge_strategy = ListMerge::Set)]
     pub requester_groups: Option<Vec<String>>,
-    /// Whether the access level reaches customer data.
+    /// Whether the access level of the request reaches customer data.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub customer_data: Option<bool>,
 }
@@ -495,15 +502,17 @@ pub struct Match {
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct Require {
-    /// What the requester's identity must be.
+    /// What the requester's identity must be. Any: isolated, or with multi-factor authentication. `MultiFactor`: with
+    /// multi-factor authentication. Isolated: isolated. Both: isolated and with multi-factor authentication.
     #[serde(default)]
     pub identity: Identity,
-    /// Approval by the provider's own people, before the customer is asked (M7).
+    /// Approval by the provider's own people, before the customer is asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub internal_approval: Option<RequireInternalApproval>,
 }
 
-/// What a requester's identity must be (M6).
+/// What a requester's identity must be: isolated or with multi-factor authentication (Any), one of them (`MultiFactor`,
+/// Isolated), or Both.
 #[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Identity {
     /// Isolated, or with multi-factor authentication: as the documents have it.
@@ -525,7 +534,7 @@ pub struct RequireInternalApproval {
     #[schemars(length(min = 1, max = 16))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["kind".into(), "name".into()]))]
     pub approvers: Vec<Principal>,
-    /// How many of them must.
+    /// How many of them must approve.
     #[serde(default = "one")]
     #[schemars(range(min = 1, max = 16))]
     pub count: i32,
@@ -534,7 +543,7 @@ pub struct RequireInternalApproval {
 /// Exclusions that may be recorded (M17).
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
 pub struct Exclusions {
-    /// Which, and by whom. A circumstance that is not listed is refused.
+    /// Which exclusions may be recorded, and by whom. A request with one that is not listed is refused.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 3))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["circumstance".into()]))]
@@ -549,7 +558,7 @@ pub struct Exclusions {
 /// An exclusion and who may record it.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
 pub struct AllowedExclusion {
-    /// Which.
+    /// Which exclusion: `BreakGlass`, `PlatformTroubleshooting` or `LegalDemand`.
     #[x_kube(validation = rules::forbidden("self != 'Standard'", "Standard is no exclusion"))]
     pub circumstance: Circumstance,
     /// Who may record it. They get the rights to do so.
@@ -573,12 +582,12 @@ pub struct LockboxSettingsStatus {
     #[schemars(length(max = 8))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
     pub conditions: Vec<Condition>,
-    /// For each service, whether Lockbox applies to it here, and why (M16).
+    /// For each service, whether Lockbox applies to it here, and why.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 128))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
     pub services: Vec<ServiceStatus>,
-    /// The benchmark's control that asks for this review (M16).
+    /// The benchmark's control that asks for this review of services.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub benchmark: Option<Benchmark>,
 }
@@ -598,7 +607,7 @@ pub struct ServiceStatus {
     pub stage: Stage,
     /// Whether Lockbox applies to it here.
     pub applies: bool,
-    /// Why.
+    /// Why it applies, or does not.
     #[schemars(length(max = 320))]
     pub reason: String,
 }
