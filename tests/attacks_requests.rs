@@ -1,0 +1,550 @@
+//! Attacks on requests, each by the user who would make it: create, decide, withdraw, revoke, metadata, hostile content.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+
+mod support;
+
+use std::sync::LazyLock;
+
+use lockbox_cluster::User;
+use serde_json::{Value, json};
+use support::{ALICE, KIM, Manifest, World, eventually, refused, request};
+
+static WORLD: LazyLock<World> = LazyLock::new(World::new);
+
+/// A request is tried, and nothing is stored even if it is accepted.
+fn try_create(world: &World, user: &User, manifest: &Manifest) -> Result<String, String> {
+    world.pipe(user, &["create", "--dry-run=server", "-f", "-"], &manifest.to_string())
+}
+
+/// The example's request with all of Kim's facts stated.
+fn kims(namespace: &str) -> Manifest {
+    request("sr-1").namespace(namespace).set(
+        "/spec/requester",
+        json!({"username": KIM, "groups": ["provider:engineers", "provider:secure-workstations"]}),
+    )
+}
+
+/// `kubectl patch lbr sr-1 --type=json`.
+fn json_patch(world: &World, user: &User, namespace: &str, operations: &Value) -> Result<String, String> {
+    world.kubectl(user, &["patch", "lbr", "sr-1", "-n", namespace, "--type=json", "-p", &operations.to_string()])
+}
+
+/// A role for people in a namespace, by the cluster's administrator and past Lockbox: RBAC then lets the user through,
+/// and admission alone stands in the way.
+fn bind(world: &World, namespace: &str, name: &str, user: &str) {
+    let (user, namespace) = (format!("--user={user}"), namespace.to_owned());
+    world.admin(&["create", "rolebinding", name, "--clusterrole=lockbox-approver", &user, "-n", &namespace]).unwrap();
+}
+
+fn decision(user: &str, verdict: &str) -> Value {
+    json!({"spec": {"decisions": {user: {"verdict": verdict, "reason": "mine"}}}})
+}
+
+#[test]
+fn nobody_asks_in_anothers_name_or_with_facts_of_a_sign_in_that_they_do_not_have() {
+    let world = &*WORLD;
+    let kim = world.kim();
+    try_create(world, &kim, &kims("default")).unwrap();
+
+    let forged = kims("default").set("/spec/requester/username", "mallory@provider.example");
+    let said = refused(try_create(world, &kim, &forged), &["you can ask only in your own name"]);
+    assert!(said.contains("spec.requester.username must be kim@provider.example"), "{said}");
+    let capital = kims("default").set("/spec/requester/username", "Kim@provider.example");
+    refused(try_create(world, &kim, &capital), &["you can ask only in your own name"]);
+
+    let foreign = kims("default")
+        .set("/spec/requester/groups", json!(["provider:engineers", "provider:secure-workstations", "contoso:owners"]));
+    refused(try_create(world, &kim, &foreign), &["a group that you are not in: contoso:owners; take it out"]);
+    // A stricter rule for the group would not apply to somebody who does not state it.
+    let hidden = kims("default").set("/spec/requester/groups", json!(["provider:engineers"]));
+    refused(
+        try_create(world, &kim, &hidden),
+        &["must name every group that you are in; add provider:secure-workstations"],
+    );
+    refused(
+        try_create(world, &kim, &kims("default").without("/spec/requester/groups")),
+        &["provider:engineers", "add "],
+    );
+
+    let claimed = |values: Value| kims("default").set("/spec/requester/extra", json!({"provider.example/amr": values}));
+    let unclaimed = "claims an attribute that your sign-in does not have";
+    refused(try_create(world, &kim, &claimed(json!(["mfa"]))), &[unclaimed]);
+    let extra: &[(&str, &[&str])] = &[("provider.example/amr", &["pwd", "mfa"])];
+    let groups = &["provider:engineers", "provider:secure-workstations"];
+    let with_factor = world.cluster.user_with_extra(KIM, groups, extra).unwrap();
+    try_create(world, &with_factor, &claimed(json!(["mfa"]))).unwrap();
+    refused(try_create(world, &with_factor, &claimed(json!(["mfa", "hwk"]))), &[unclaimed]);
+    let without: &[(&str, &[&str])] = &[("provider.example/amr", &["pwd"])];
+    let password = world.cluster.user_with_extra(KIM, groups, without).unwrap();
+    refused(try_create(world, &password, &claimed(json!(["mfa"]))), &[unclaimed]);
+
+    // Neither a component, nor an administrator of the cluster, nor somebody who is none of the provider's.
+    let robot = ["create", "--as=system:serviceaccount:default:robot", "--as-group=system:masters", "-f", "-"];
+    let own = kims("default").set("/spec/requester", json!({"username": "system:serviceaccount:default:robot"}));
+    refused(world.pipe(world.cluster.admin(), &robot, &own.to_string()), &["access is granted to people"]);
+    refused(
+        world.pipe(world.cluster.admin(), &robot, &request("sr-1").namespace("default").to_string()),
+        &["access is granted to people"],
+    );
+    refused(try_create(world, world.cluster.admin(), &kims("default")), &["you can ask only in your own name"]);
+    let bob = world.user("bob@contoso.example", &[]);
+    refused(
+        try_create(world, &bob, &request("sr-1").namespace("default")),
+        &["cannot create resource \"lockboxrequests\""],
+    );
+    refused(world.kubectl(&bob, &["get", "lbr", "-A"]), &["cannot list resource \"lockboxrequests\""]);
+    refused(world.kubectl(&world.alice(), &["get", "lbr", "-n", "default"]), &["cannot list resource"]);
+}
+
+#[test]
+fn who_may_create_requests_by_rbac_alone_and_is_not_the_providers_is_rejected() {
+    let world = &*WORLD;
+    world.subscription("not-the-providers");
+    let created = world.create_as(&world.ada(), &request("sr-1").namespace("not-the-providers").to_string());
+    created.unwrap();
+    let rejected = world.wait_for_phase("not-the-providers", "sr-1", "Rejected");
+    assert_eq!(rejected["status"]["reason"], "NotTheProvider");
+}
+
+#[test]
+fn a_request_starts_undecided_and_what_it_brings_of_the_servers_is_ignored() {
+    let world = &*WORLD;
+    world.subscription("undecided");
+    let kim = world.kim();
+    let approve = json!({"verdict": "Approve", "reason": "planted"});
+    for (field, planted) in [
+        ("decision", approve.clone()),
+        ("decisions", json!({ALICE: approve})),
+        ("decisions", json!({KIM: approve})),
+        ("internalDecision", approve.clone()),
+        ("internalDecisions", json!({"lea@provider.example": approve})),
+        ("cancellation", json!({"by": KIM})),
+        ("release", json!({"by": KIM})),
+        ("revocation", json!({"by": ALICE, "reason": "planted"})),
+    ] {
+        let planted = kims("undecided").set(&format!("/spec/{field}"), planted);
+        refused(try_create(world, &kim, &planted), &["a request starts undecided"]);
+    }
+    let prefilled = kims("undecided")
+        .set(
+            "/status",
+            json!({"phase": "Approved", "accessUntil": "2099-01-01T00:00:00Z", "requiredApprovals": 1,
+            "grant": {"name": "lockbox-grant-mine"}, "approvers": []}),
+        )
+        .set("/metadata/creationTimestamp", "2020-01-01T00:00:00Z")
+        .set("/metadata/uid", "11111111-1111-1111-1111-111111111111");
+    world.create_as(&kim, &prefilled.to_string()).unwrap();
+    let stored = world.wait_for_phase("undecided", "sr-1", "CustomerNotified");
+    assert!(stored["status"]["accessUntil"].is_null(), "{stored}");
+    assert_ne!(stored["metadata"]["uid"], "11111111-1111-1111-1111-111111111111");
+    assert!(!stored["metadata"]["creationTimestamp"].as_str().unwrap().starts_with("2020"));
+}
+
+#[test]
+fn no_request_reaches_the_clusters_own_namespaces_or_the_wrong_scope() {
+    let world = &*WORLD;
+    let kim = world.kim();
+    for namespace in ["kube-system", "kube-public", "kube-node-lease", "lockbox-system"] {
+        refused(try_create(world, &kim, &kims(namespace)), &["no access to namespace", namespace, "can be asked for"]);
+    }
+    let tenant = kims("default").set("/spec/scope", "Tenant");
+    refused(try_create(world, &kim, &tenant), &["a request of scope Tenant is made in namespace lockbox-tenant"]);
+    refused(try_create(world, &kim, &kims("lockbox-tenant")), &["lockbox-tenant takes requests of scope Tenant alone"]);
+    let long = kims("default").set("/metadata/name", "a".repeat(64));
+    refused(try_create(world, &kim, &long), &["metadata.name has at most 63 characters: it becomes a label"]);
+    try_create(world, &kim, &kims("default").set("/metadata/name", "a".repeat(63))).unwrap();
+}
+
+#[test]
+fn nobody_deletes_hides_or_fills_a_request_by_its_metadata() {
+    let world = &*WORLD;
+    world.subscription("metadata");
+    world.ask("metadata", "sr-1");
+    let kim = world.kim();
+    // An owner that does not exist: the garbage collector, which is exempt elsewhere, would delete request and history.
+    let owner = json!([{"apiVersion": "v1", "kind": "ConfigMap", "name": "gone", "uid": "00000000-0000-0000-0000-000000000001"}]);
+    for user in [&kim, &world.alice(), &world.ada(), world.cluster.admin()] {
+        let patch = |metadata: Value| world.patch(user, "metadata", "sr-1", &json!({"metadata": metadata}));
+        refused(patch(json!({"ownerReferences": owner})), &["metadata.ownerReferences stays empty"]);
+        refused(patch(json!({"finalizers": ["example.org/stay"]})), &["metadata.finalizers stays empty"]);
+        refused(
+            patch(json!({"labels": {"lockbox.dev/access-level": "true"}})),
+            &["under lockbox.dev/ are the operator's"],
+        );
+    }
+    let patch = |metadata: Value| world.patch(&kim, "metadata", "sr-1", &json!({"metadata": metadata}));
+    refused(
+        patch(json!({"annotations": {"lockbox.dev/access-until": "2099-01-01T00:00:00Z"}})),
+        &["use a prefix of your own"],
+    );
+    let said = refused(
+        patch(json!({"annotations": {"a": "x".repeat(40_000)}})),
+        &["metadata.annotations may have 32768 characters"],
+    );
+    assert!(said.contains("40001") && said.contains("kubectl create"), "{said}");
+    let labels: serde_json::Map<_, _> = (0..33).map(|n| (format!("example.org/l{n}"), json!("x"))).collect();
+    refused(patch(json!({"labels": labels})), &["metadata.labels may have 32 entries, and has 33"]);
+    for (field, value) in [("ownerReferences", owner), ("finalizers", json!(["example.org/stay"]))] {
+        let manifest = kims("metadata").set("/metadata/name", "sr-2").set(&format!("/metadata/{field}"), value);
+        refused(try_create(world, &kim, &manifest), &[&format!("metadata.{field} stays empty")]);
+    }
+    let manifest =
+        kims("metadata").set("/metadata/name", "sr-2").set("/metadata/labels", json!({"lockbox.dev/request": "sr-1"}));
+    refused(try_create(world, &kim, &manifest), &["use a prefix of your own"]);
+    assert_eq!(world.phase("metadata", "sr-1"), "CustomerNotified");
+}
+
+#[test]
+fn hostile_content_is_refused_with_the_field_and_what_to_write() {
+    let world = &*WORLD;
+    let kim = world.kim();
+    let object = |name: &str| json!([{"resource": "configmaps", "name": name}]);
+    let hidden = "must not hold control, zero-width or bidirectional characters";
+    let url = "must be an https URL without a user name in it";
+    let length = "must be a duration such as 4d, 8h, 90m or 1h30m";
+    let cases: Vec<(&str, Value, Vec<&str>)> = vec![
+        // An empty name in a Role matches every call without a name, such as list.
+        ("resources", object(""), vec!["spec.resources[0].name"]),
+        ("resources", object("*"), vec!["spec.resources[0].name", "should match"]),
+        ("resources", object("a/b"), vec!["spec.resources[0].name", "should match"]),
+        ("resources", json!([{"resource": "*", "name": "a"}]), vec!["spec.resources[0].resource", "should match"]),
+        (
+            "resources",
+            json!([{"resource": "pods/exec", "name": "a"}]),
+            vec!["spec.resources[0].resource", "should match"],
+        ),
+        (
+            "resources",
+            json!([{"resource": "pods", "name": "p:80/proxy"}]),
+            vec!["spec.resources[0].name", "should match"],
+        ),
+        ("resources", json!([{"group": "*", "resource": "configmaps", "name": "a"}]), vec!["spec.resources[0].group"]),
+        ("resources", json!([]), vec!["spec.resources", "at least 1"]),
+        (
+            "resources",
+            json!([{"resource": "pods", "name": "a"}, {"resource": "pods", "name": "a"}]),
+            vec!["spec.resources", "names an object twice"],
+        ),
+        ("justification", json!("Read \u{202e}gnihtyreve"), vec!["spec.justification", hidden]),
+        ("justification", json!("zero\u{200b}width"), vec!["spec.justification", hidden]),
+        ("justification", json!("\u{1b}[31mred"), vec!["spec.justification", hidden]),
+        ("justification", json!(""), vec!["spec.justification", "at least 1"]),
+        ("justification", json!("x".repeat(4097)), vec!["spec.justification", "may not be more than 4096"]),
+        ("supportRequest/summary", json!("a\u{2066}b"), vec!["spec.supportRequest.summary", hidden]),
+        ("supportRequest/url", json!("https://support.example:x@evil.example/1"), vec!["spec.supportRequest.url", url]),
+        ("supportRequest/url", json!("http://support.example/1"), vec!["spec.supportRequest.url", url]),
+        ("supportRequest/url", json!("javascript:alert(1)"), vec!["spec.supportRequest.url", url]),
+        ("supportRequest/id", json!("1\u{7}2"), vec!["spec.supportRequest.id", "should match"]),
+        ("accessLevel", json!("cluster-admin/../x"), vec!["spec.accessLevel", "should match"]),
+        ("duration", json!("0"), vec!["spec.duration", length]),
+        ("duration", json!("0s"), vec!["spec.duration", length]),
+        ("duration", json!("-1h"), vec!["spec.duration", length]),
+        ("duration", json!("eight hours"), vec!["spec.duration", length]),
+        ("duration", json!(""), vec!["spec.duration"]),
+        ("duration", json!("1e9d"), vec!["spec.duration", length]),
+        ("duration", json!("9999d"), vec!["spec.duration", "must be between 1s and 7d"]),
+        ("duration", json!("169h"), vec!["spec.duration", "must be between 1s and 7d"]),
+        ("duration", json!("99999999999999999999999999h"), vec!["spec.duration", "may not be more than 24"]),
+        ("circumstance", json!("Anything"), vec!["spec.circumstance", "Unsupported value"]),
+    ];
+    for (field, value, words) in cases {
+        let manifest = kims("default").set(&format!("/spec/{field}"), value);
+        refused(try_create(world, &kim, &manifest), &words);
+    }
+    // A short look at the limit itself.
+    try_create(world, &kim, &kims("default").set("/spec/justification", "x".repeat(4096))).unwrap();
+    try_create(world, &kim, &kims("default").set("/spec/duration", "168h")).unwrap();
+    let unknown = kims("default").set("/spec/approved", true);
+    refused(try_create(world, &kim, &unknown), &["unknown field \"spec.approved\""]);
+}
+
+#[test]
+fn what_was_asked_for_cannot_be_changed_afterwards() {
+    let world = &*WORLD;
+    world.subscription("unchanged");
+    world.ask("unchanged", "sr-1");
+    let other = json!([{"resource": "configmaps", "name": "other"}]);
+    let anew = "is immutable: to ask for something else, create a new request";
+    for (field, value) in [
+        ("resources", other),
+        ("resources", Value::Null),
+        ("justification", json!("Something else")),
+        ("duration", json!("24h")),
+        ("duration", Value::Null),
+        ("accessLevel", json!("Shell")),
+        ("scope", json!("Tenant")),
+        ("service", json!("SQLDatabase")),
+        ("requester", json!({"username": "mallory@provider.example"})),
+        ("supportRequest", json!({"id": "another"})),
+    ] {
+        refused(world.patch(&world.kim(), "unchanged", "sr-1", &json!({"spec": {field: value}})), &["spec.", anew]);
+    }
+    let kim = world.kim();
+    refused(world.patch(&kim, "unchanged", "sr-1", &json!({"spec": null})), &["spec"]);
+    refused(json_patch(world, &kim, "unchanged", &json!([{"op": "remove", "path": "/spec"}])), &["spec"]);
+    // A status in a patch of the main resource is left out by the API server.
+    let _ = world.patch(&kim, "unchanged", "sr-1", &json!({"status": null}));
+    let _ = world.patch(&kim, "unchanged", "sr-1", &json!({"status": {"phase": "Approved"}}));
+    let put = Manifest(world.request("unchanged", "sr-1"))
+        .set("/status/phase", "Approved")
+        .set("/status/approvers", json!([]));
+    let _ = world.pipe(&world.ada(), &["replace", "-f", "-"], &put.to_string());
+    let stored = world.request("unchanged", "sr-1");
+    assert_eq!(stored["status"]["phase"], "CustomerNotified");
+    assert_eq!(stored["status"]["approvers"][0]["name"], ALICE);
+}
+
+#[test]
+fn only_an_approver_of_the_snapshot_decides_and_only_in_their_own_name() {
+    let world = &*WORLD;
+    let here = "own-name";
+    world.subscription(here);
+    // Kim in the customer's own approver group; a colleague of hers; somebody eligible who did not activate.
+    world.assign(here, "team", "Group", "contoso:approvers", "LockboxApprover");
+    world.assign(here, "eve", "User", "eve@contoso.example", "LockboxApprover");
+    let eligible = json!({
+        "apiVersion": "lockbox.dev/v1alpha1", "kind": "RoleAssignment",
+        "metadata": {"name": "eli", "namespace": here},
+        "spec": {"principal": {"kind": "User", "name": "eli@contoso.example"}, "role": "LockboxApprover",
+            "scope": "Subscription", "type": "Eligible"},
+    });
+    world.apply_as(&world.alice(), &eligible.to_string()).unwrap();
+    world.ask(here, "sr-1");
+    world.assign(here, "olga", "User", "olga@contoso.example", "LockboxApprover");
+    for (name, user) in
+        [("bob", "bob@contoso.example"), ("eli-too", "eli@contoso.example"), ("kims", "Kim@provider.example")]
+    {
+        bind(world, here, name, user);
+    }
+    let robot = "system:serviceaccount:default:robot";
+    bind(world, here, "robot", robot);
+
+    let decide = |user: &User| world.decide(user, here, "sr-1", "Approve");
+    let not_designated = "you are not a designated approver of this request: status.approvers says who is";
+    let requester = "you asked for this access, so you cannot decide about it";
+    refused(decide(&world.kim()), &[requester]);
+    refused(decide(&world.user(KIM, &["contoso:approvers"])), &[requester]);
+    refused(decide(&world.user("Kim@provider.example", &["contoso:approvers"])), &[requester]);
+    refused(
+        decide(&world.user("joe@provider.example", &["provider:engineers", "contoso:approvers"])),
+        &["you are one of the provider's people, so you cannot decide for the customer"],
+    );
+    refused(decide(&world.user("bob@contoso.example", &[])), &[not_designated]);
+    refused(decide(&world.user("olga@contoso.example", &[])), &[not_designated]);
+    refused(decide(&world.user("eli@contoso.example", &[])), &[not_designated]);
+    refused(decide(world.cluster.admin()), &[not_designated]);
+    refused(decide(&world.ada()), &[not_designated]);
+    refused(decide(&world.user("zoe@contoso.example", &[])), &["cannot get resource \"lockboxrequests\""]);
+    let patch = json!({"spec": {"decision": {"verdict": "Approve"}}}).to_string();
+    let component = format!("--as={robot}");
+    let said = world.admin(&["patch", "lbr", "sr-1", "-n", here, "--type=merge", "-p", &patch, &component]);
+    refused(said, &["people decide, so a service account or component cannot"]);
+
+    // In another's name, in both forms, in one's own besides, in a group that one is not in, for another's object.
+    let own = "a decision can only be recorded under your own user name, eve@contoso.example";
+    let eve = world.user("eve@contoso.example", &[]);
+    let patch = |value: &Value| world.patch(&eve, here, "sr-1", value);
+    refused(patch(&decision(ALICE, "Approve")), &[own]);
+    refused(patch(&decision("a/b~c@contoso.example", "Approve")), &[own]);
+    refused(patch(&decision("EVE@contoso.example", "Approve")), &[own]);
+    let both =
+        json!({"spec": {"decisions": {ALICE: {"verdict": "Approve"}, "eve@contoso.example": {"verdict": "Approve"}}}});
+    refused(patch(&both), &[own]);
+    let forms = json!({"spec": {"decision": {"verdict": "Approve"}, "decisions": {ALICE: {"verdict": "Approve"}}}});
+    refused(patch(&forms), &[own]);
+    let forms = json!({"spec": {"decision": {"verdict": "Approve"}, "decisions": {"eve@contoso.example": {"verdict": "Deny"}}}});
+    refused(patch(&forms), &["spec.decision"]);
+    let group = json!({"spec": {"decision": {"verdict": "Approve", "group": "contoso:approvers"}}});
+    refused(patch(&group), &["you do not decide for group contoso:approvers", "or you are not in it"]);
+    let hash = format!("sha256:{}", "0".repeat(64));
+    let effect = json!({"spec": {"decision": {"verdict": "Approve", "effectHash": hash}}});
+    refused(patch(&effect), &["what would be granted is not what effectHash names", "read status.effect again"]);
+    let longer = json!({"spec": {"decision": {"verdict": "Approve", "duration": "24h"}}});
+    refused(patch(&longer), &["a decision can shorten the time that was asked for (spec.duration), not lengthen it"]);
+    let more = json!({"spec": {"decision": {"verdict": "Approve", "resources": [{"resource": "configmaps", "name": "other"}]}}});
+    refused(patch(&more), &["a decision can leave out resources that were asked for (spec.resources), not add any"]);
+    let nothing = json!({"spec": {"decision": {"verdict": "Approve", "resources": []}}});
+    refused(patch(&nothing), &["resources"]);
+    let uid = json!({"metadata": {"uid": "11111111-1111-1111-1111-111111111111"}, "spec": {"decision": {"verdict": "Approve"}}});
+    refused(patch(&uid), &["metadata.uid", "field is immutable"]);
+    let internal = json!({"spec": {"internalDecision": {"verdict": "Approve"}}});
+    refused(patch(&internal), &["the request is not waiting for an internal approval: its phase is CustomerNotified"]);
+
+    let stored = world.request(here, "sr-1");
+    assert_eq!(stored["status"]["phase"], "CustomerNotified");
+    assert!(stored["spec"].get("decisions").is_none(), "nothing was recorded: {}", stored["spec"]["decisions"]);
+    let excluded = stored["status"]["excludedApprovers"].to_string();
+    assert!(excluded.contains("eli@contoso.example"), "the request says why Eli does not decide: {excluded}");
+}
+
+#[test]
+fn a_decision_is_made_once_and_stays() {
+    let world = &*WORLD;
+    let here = "made-once";
+    world.subscription(here);
+    world.assign(here, "eve", "User", "eve@contoso.example", "LockboxApprover");
+    world.ask(here, "sr-1");
+    let alice = world.alice();
+    world.decide(&alice, here, "sr-1", "Approve").unwrap();
+    world.wait_for_phase(here, "sr-1", "AccessGranted");
+    let kept = "a recorded decision can be neither changed nor taken back";
+    for user in [&alice, &world.user("eve@contoso.example", &[]), &world.ada(), world.cluster.admin()] {
+        refused(world.patch(user, here, "sr-1", &decision(ALICE, "Deny")), &[kept]);
+        refused(world.patch(user, here, "sr-1", &json!({"spec": {"decisions": null}})), &[kept]);
+        refused(world.patch(user, here, "sr-1", &json!({"spec": {"decisions": {ALICE: null}}})), &[kept]);
+    }
+    let path = "/spec/decisions/alice@contoso.example";
+    let moved = json!([{"op": "move", "from": path, "path": "/spec/decisions/eve@contoso.example"}]);
+    refused(json_patch(world, &world.user("eve@contoso.example", &[]), here, &moved), &["decision"]);
+    let copied = json!([{"op": "copy", "from": path, "path": "/spec/decisions/olga@contoso.example"}]);
+    refused(json_patch(world, &world.user("eve@contoso.example", &[]), here, &copied), &["under your own user name"]);
+    refused(json_patch(world, &alice, here, &json!([{"op": "remove", "path": path}])), &[kept]);
+    refused(world.decide(&alice, here, "sr-1", "Deny"), &["spec.decision"]);
+    let stored = world.request(here, "sr-1");
+    assert_eq!(stored["spec"]["decisions"][ALICE]["verdict"], "Approve");
+    assert_eq!(stored["status"]["phase"], "AccessGranted");
+}
+
+#[test]
+fn an_approver_who_was_removed_since_does_not_count_and_the_history_says_so() {
+    let world = &*WORLD;
+    let here = "removed-since";
+    world.subscription(here);
+    world.assign(here, "eve", "User", "eve@contoso.example", "LockboxApprover");
+    world.ask(here, "sr-1");
+    // RBAC by another way: only the controller can know that the assignment is gone.
+    bind(world, here, "eve-too", "eve@contoso.example");
+    world.kubectl(&world.alice(), &["delete", "lra", "eve", "-n", here]).unwrap();
+    eventually("the operator knows that the assignment is gone", || {
+        let bindings = world
+            .admin(&["get", "rolebinding", "-n", here, "-l", "lockbox.dev/people=approver", "-o", "yaml"])
+            .unwrap();
+        (!bindings.contains("eve@contoso.example")).then_some(())
+    });
+    world.decide(&world.user("eve@contoso.example", &[]), here, "sr-1", "Approve").unwrap();
+    let request = eventually("the decision was looked at", || {
+        let request = world.request(here, "sr-1");
+        World::actions(&request).contains(&"RejectDecision").then_some(request)
+    });
+    assert_eq!(request["status"]["phase"], "CustomerNotified");
+    let entry = &request["status"]["history"][1];
+    assert_eq!(entry["actor"], "eve@contoso.example");
+    assert!(entry["message"].as_str().unwrap().contains("is gone, or its activation has ended"), "{entry}");
+    world.decide(&world.alice(), here, "sr-1", "Deny").unwrap();
+    world.wait_for_phase(here, "sr-1", "Denied");
+}
+
+#[test]
+fn nobody_withdraws_gives_back_or_revokes_for_another_or_at_the_wrong_time() {
+    let world = &*WORLD;
+    let here = "ends";
+    world.subscription(here);
+    world.ask(here, "sr-1");
+    let (kim, alice) = (world.kim(), world.alice());
+    let patch = |user: &User, field: &str, by: Option<&str>| {
+        let ending = by.map_or_else(|| json!({"reason": "enough"}), |by| json!({"by": by, "reason": "enough"}));
+        world.patch(user, here, "sr-1", &json!({"spec": {field: ending}}))
+    };
+    let joe = world.user("joe@provider.example", &["provider:engineers"]);
+    let only = "only the requester withdraws a request or gives the access back";
+    refused(patch(&alice, "cancellation", None), &[only, "an approver denies it (spec.decisions)"]);
+    refused(patch(&joe, "cancellation", None), &[only]);
+    refused(patch(world.cluster.admin(), "cancellation", None), &[only]);
+    refused(
+        patch(&joe, "cancellation", Some(KIM)),
+        &["spec.cancellation.by must be your own user name, joe@provider.example"],
+    );
+    refused(
+        patch(&kim, "release", None),
+        &["there is no access to give back: the phase is CustomerNotified; withdraw the request"],
+    );
+    refused(
+        patch(&alice, "revocation", None),
+        &["there is no access to revoke: the phase is CustomerNotified; deny the request"],
+    );
+    world.decide(&alice, here, "sr-1", "Approve").unwrap();
+    world.wait_for_phase(here, "sr-1", "AccessGranted");
+    refused(patch(&joe, "release", Some(KIM)), &["spec.release.by must be your own user name, joe@provider.example"]);
+    refused(patch(&joe, "release", None), &[only]);
+    refused(patch(&alice, "release", None), &[only, "revokes it (spec.revocation)"]);
+    refused(
+        patch(&kim, "cancellation", None),
+        &["there is nothing to withdraw: the phase is AccessGranted; give the access back"],
+    );
+    refused(
+        patch(&kim, "revocation", None),
+        &["only a designated approver of this request revokes the access", "spec.release"],
+    );
+    refused(
+        patch(world.cluster.admin(), "revocation", Some(ALICE)),
+        &["spec.revocation.by must be your own user name"],
+    );
+    refused(world.decide(&alice, here, "sr-1", "Deny"), &["spec.decision"]);
+    assert!(world.kim_reads(here, "shop-settings"), "none of this ended the access");
+    patch(&alice, "revocation", None).unwrap();
+    world.wait_for_phase(here, "sr-1", "Revoked");
+    let kept = "is recorded and can be neither changed nor taken back";
+    refused(world.patch(&alice, here, "sr-1", &json!({"spec": {"revocation": null}})), &["spec.revocation", kept]);
+    refused(patch(&kim, "release", None), &["there is no access to give back: the phase is Revoked"]);
+}
+
+#[test]
+fn the_customer_does_not_approve_internally_nor_the_provider_for_the_customer() {
+    let world = &*WORLD;
+    let here = "two-sides";
+    world.subscription(here);
+    world
+        .admin(&[
+            "create",
+            "rolebinding",
+            "leads",
+            "--clusterrole=lockbox-approver",
+            "--group=provider:support-leads",
+            "-n",
+            here,
+        ])
+        .unwrap();
+    let groups = &["provider:engineers", "provider:secure-workstations"];
+    let extra: &[(&str, &[&str])] = &[("provider.example/amr", &["mfa"])];
+    let kim = world.cluster.user_with_extra(KIM, groups, extra).unwrap();
+    let lea = world.user("lea@provider.example", &["provider:support-leads"]);
+    let shell = request("sr-1")
+        .namespace(here)
+        .set("/spec/accessLevel", "Shell")
+        .set("/spec/resources", json!([{"resource": "pods", "name": "shop-0"}]));
+    world.create_as(&kim, &shell.to_string()).unwrap();
+    world.wait_for_phase(here, "sr-1", "AwaitingInternalApproval");
+    let internally =
+        |user: &User| world.patch(user, here, "sr-1", &json!({"spec": {"internalDecision": {"verdict": "Approve"}}}));
+    refused(
+        internally(&world.alice()),
+        &["you are not an internal approver of this request: status.internalApprovals says who is"],
+    );
+    refused(
+        internally(&world.user("lea@provider.example", &["provider:engineers"])),
+        &["you are not an internal approver"],
+    );
+    refused(
+        internally(&world.user(KIM, &["provider:engineers", "provider:support-leads"])),
+        &["you asked for this access"],
+    );
+    refused(
+        world.decide(&world.alice(), here, "sr-1", "Approve"),
+        &["not waiting for the customer: its phase is AwaitingInternalApproval"],
+    );
+    refused(world.decide(&lea, here, "sr-1", "Approve"), &["not waiting for the customer"]);
+    let another = json!({"spec": {"internalDecisions": {"leo@provider.example": {"verdict": "Approve", "group": "provider:support-leads"}}}});
+    refused(world.patch(&lea, here, "sr-1", &another), &["under your own user name, lea@provider.example"]);
+    internally(&lea).unwrap();
+    world.wait_for_phase(here, "sr-1", "CustomerNotified");
+    refused(world.decide(&lea, here, "sr-1", "Approve"), &["you are one of the provider's people"]);
+    refused(
+        world.patch(&lea, here, "sr-1", &json!({"spec": {"internalDecisions": null}})),
+        &["a recorded decision can be neither changed nor taken back"],
+    );
+    assert_eq!(
+        World::actions(&world.request(here, "sr-1")),
+        ["RequestInternalApproval", "ApproveInternally", "CreateLockboxRequest"]
+    );
+}
