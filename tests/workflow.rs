@@ -76,3 +76,41 @@ fn the_requester_gives_access_back_and_an_approver_revokes_it() {
     assert!(!world.kim_reads("early", "shop-settings"));
     assert_eq!(revoked["status"]["history"][3]["actor"], support::ALICE);
 }
+
+#[test]
+fn while_a_quota_stands_in_the_way_an_approved_request_waits_and_says_so() {
+    let world = &*WORLD;
+    world.subscription("quota");
+    world.ask("quota", "sr-1");
+    world.admin(&["create", "quota", "no-jobs", "--hard=count/jobs.batch=0", "-n", "quota"]).unwrap();
+    // This control plane has no controller that counts; until somebody did, the API server waits for it.
+    let counted = json!({"status": {"hard": {"count/jobs.batch": "0"}, "used": {"count/jobs.batch": "0"}}}).to_string();
+    let patch = ["patch", "quota", "no-jobs", "-n", "quota", "--subresource=status", "--type=merge", "-p", &counted];
+    world.admin(&patch).unwrap();
+    world.decide(&world.alice(), "quota", "sr-1", "Approve").unwrap();
+    eventually("the request says what it waits for", || {
+        let status = &world.request("quota", "sr-1")["status"];
+        let waits = status["phase"] == "Approved" && status["reason"] == "WaitingForQuota";
+        (waits && status["message"].as_str()?.contains("no-jobs")).then_some(())
+    });
+    world.admin(&["delete", "quota", "no-jobs", "-n", "quota"]).unwrap();
+    world.wait_for_phase("quota", "sr-1", "AccessGranted");
+    assert!(world.kim_reads("quota", "shop-settings"));
+}
+
+#[test]
+fn a_request_without_settings_waits_and_goes_on_when_there_are_some() {
+    let world = World::installed(lockbox_cluster::Options::default());
+    world.start_operator();
+    world.subscription("no-settings");
+    let early = request("early").namespace("no-settings");
+    // Nobody has the right to ask yet: settings give it. The administrator stands in.
+    world.admin(&["create", "clusterrolebinding", "kim", "--clusterrole=lockbox-requester", "--user", support::KIM]).unwrap();
+    world.create_as(&world.kim(), &early.to_string()).unwrap();
+    eventually("the request says what it waits for", || {
+        let status = &world.request("no-settings", "early")["status"];
+        (status["phase"] == "Evaluating" && status["reason"] == "SettingsMissing").then_some(())
+    });
+    world.apply_as(&world.ada(), &support::example("global-administrator/settings.yaml")).unwrap();
+    world.wait_for_phase("no-settings", "early", "CustomerNotified");
+}

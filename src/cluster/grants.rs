@@ -34,9 +34,14 @@ const RBAC: &str = "rbac.authorization.k8s.io";
 /// Seconds that the operator has to end a grant and record it before the Job's own deadline does.
 const MARGIN: i64 = 5;
 
-/// The API server refuses the grant for good: trying again would not help.
+/// Why the API server does not take a grant, in its own words.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct GrantRefused(pub String);
+pub enum NotGranted {
+    /// For good: trying again would not help.
+    Refused(String),
+    /// For now: a quota stands in the way.
+    Blocked(String),
+}
 
 impl Cluster {
     /// Makes a grant. The outer result is for what may pass, the inner one for what will not.
@@ -45,7 +50,7 @@ impl Cluster {
         request: &LockboxRequest,
         plan: &GrantPlan,
         now: Moment,
-    ) -> Result<Result<(), GrantRefused>, Error> {
+    ) -> Result<Result<(), NotGranted>, Error> {
         let made = match plan.scope {
             Scope::Subscription => self.make_in_namespace(request, plan, now).await,
             Scope::Tenant => self.make_in_cluster(request, plan).await,
@@ -53,7 +58,7 @@ impl Cluster {
         match made {
             Ok(()) => Ok(Ok(())),
             Err(error) => match refusal(&error) {
-                Some(why) => Ok(Err(GrantRefused(why))),
+                Some(why) => Ok(Err(why)),
                 None => Err(error),
             },
         }
@@ -184,15 +189,19 @@ impl Cluster {
     }
 }
 
-/// The sentence for a refusal that will not pass; none for what may.
-fn refusal(error: &Error) -> Option<String> {
+/// What the API server's answer means for the grant; none for what has nothing to do with it, such as a lost connection.
+fn refusal(error: &Error) -> Option<NotGranted> {
     if let Error::Foreign { .. } = error {
-        return Some(error.to_string());
+        return Some(NotGranted::Refused(error.to_string()));
     }
     let status = error.status()?;
+    if !status.is_forbidden() && !status.is_invalid() {
+        return None;
+    }
     // A quota passes; an escalation, a policy or a bad name does not.
-    let quota = status.message.contains("exceeded quota");
-    ((status.is_forbidden() && !quota) || status.is_invalid()).then(|| status.message.clone())
+    let quota = status.message.contains("exceeded quota") || status.message.contains("for quota");
+    let why = status.message.clone();
+    Some(if quota { NotGranted::Blocked(why) } else { NotGranted::Refused(why) })
 }
 
 fn metadata(request: &LockboxRequest, plan: &GrantPlan, owner: Option<OwnerReference>) -> ObjectMeta {

@@ -15,7 +15,7 @@ use k8s_openapi::api::rbac::v1::ClusterRole;
 use kube::{Api, Client, api::DeleteParams, core::Status};
 
 pub use events::EventRecord;
-pub use grants::GrantRefused;
+pub use grants::NotGranted;
 pub use sweep::FoundGrant;
 
 use crate::{api::names, config::Config, lifecycle::RoleView};

@@ -19,12 +19,14 @@ use kube::{
 use super::{Context, Guarded, now, retry::Retries};
 use crate::{
     api::{LockboxRequest, Moment, RoleAssignment, names, request::Scope},
-    cluster::{Error, GrantRefused},
+    cluster::{Error, NotGranted},
     lifecycle::{Action, Facts, GrantView, RoleView, facts, step},
 };
 
 /// Longest sleep: a clock that was set, or a machine that slept, is noticed after it.
 const LONGEST_SLEEP: Duration = Duration::from_mins(10);
+/// How long to wait for a quota to have room.
+const TRY_AGAIN: chrono::TimeDelta = chrono::TimeDelta::seconds(5);
 /// Steps in one go at most; a request's whole life has fewer.
 const MOST_STEPS: usize = 12;
 
@@ -108,20 +110,28 @@ impl Requests {
                 fresh = true;
                 continue;
             }
+            let blocked = matches!(made, Some(GrantView::Blocked(_)));
             let next = self.next_step(&request, made.take()).await?;
-            let mut refused = None;
+            let mut not_granted = None;
             for action in &next.before {
                 if let Err(why) = self.perform(&request, action).await? {
-                    refused = Some(why);
+                    not_granted = Some(why);
                     break;
                 }
             }
-            if let Some(GrantRefused(why)) = refused {
-                made = Some(GrantView::Refused(why));
-                continue;
-            }
-            if next.before.iter().any(|action| matches!(action, Action::MakeGrant(_))) {
-                made = Some(GrantView::Present);
+            match not_granted {
+                Some(NotGranted::Refused(why)) => {
+                    made = Some(GrantView::Refused(why));
+                    continue;
+                }
+                Some(NotGranted::Blocked(why)) => {
+                    made = Some(GrantView::Blocked(why));
+                    continue;
+                }
+                None if next.before.iter().any(|action| matches!(action, Action::MakeGrant(_))) => {
+                    made = Some(GrantView::Present);
+                }
+                None => {}
             }
             let changed = next.status.is_some();
             if let Some(status) = next.status {
@@ -135,6 +145,10 @@ impl Requests {
             for action in &next.after {
                 // What comes after the status is publishing alone, which is never refused.
                 let _ = self.perform(&request, action).await?;
+            }
+            if blocked {
+                let again = now() + TRY_AGAIN;
+                return Ok(Some(next.wake.map_or(again, |wake| wake.min(again))));
             }
             if !changed && next.after.is_empty() {
                 return Ok(next.wake);
@@ -208,7 +222,7 @@ impl Requests {
     }
 
     /// Performs one action.
-    async fn perform(&self, request: &LockboxRequest, action: &Action) -> Result<Result<(), GrantRefused>, Error> {
+    async fn perform(&self, request: &LockboxRequest, action: &Action) -> Result<Result<(), NotGranted>, Error> {
         let cluster = &self.shared.cluster;
         match action {
             Action::MakeGrant(plan) => return cluster.make_grant(request, plan, now()).await,

@@ -124,7 +124,10 @@ fn counts(
     }
     let approver = find(status.approvers.as_deref().unwrap_or_default(), user, decision.group.as_deref())
         .ok_or("this user is not in status.approvers, the snapshot of designated approvers")?;
-    if !approvers::still_approves(approver, facts.assignments.iter().copied(), now) {
+    // To say no takes nothing: whoever was asked may, even if their role is gone since. It grants nobody anything.
+    if decision.verdict == Verdict::Approve
+        && !approvers::still_approves(approver, facts.assignments.iter().copied(), now)
+    {
         return Err(format!("RoleAssignment {} is gone, or its activation has ended", approver.assignment));
     }
     if decision.verdict == Verdict::Approve {

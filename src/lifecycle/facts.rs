@@ -47,6 +47,8 @@ pub enum GrantView {
     Present,
     /// It could not be made, for good: a sentence says why.
     Refused(String),
+    /// It cannot be made now, and may be later: a sentence says what stands in the way.
+    Blocked(String),
 }
 
 impl Facts<'_> {

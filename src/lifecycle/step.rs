@@ -204,19 +204,21 @@ fn withdrawal<'a>(facts: &'a Facts<'_>, ending: Option<&'a Ending>) -> Option<&'
 fn evaluating(facts: &Facts<'_>, status: &mut LockboxRequestStatus, now: Moment) -> Vec<Action> {
     let outcome = evaluate::evaluate(facts);
     if let Outcome::Wait(_) = outcome {
-        let until = *status.evaluate_until.get_or_insert_with(|| facts.created() + Duration::DEFAULT_PENDING.delta());
-        if now >= until {
-            transition(
-                facts,
-                status,
-                now,
-                Phase::Expired,
-                "NotEvaluatedInTime",
-                "The request could not be evaluated within four days; put the LockboxSettings right and create a new request.",
-                Entry::of(AuditAction::ExpireInternalApproval),
-            );
-            return vec![];
-        }
+        status.evaluate_until.get_or_insert_with(|| facts.created() + Duration::DEFAULT_PENDING.delta());
+    }
+    // Who waited too long is not let through after all, also when what was missing is there by now.
+    let waits_or_goes_on = !matches!(outcome, Outcome::End(_));
+    if waits_or_goes_on && status.evaluate_until.is_some_and(|until| now >= until) {
+        transition(
+            facts,
+            status,
+            now,
+            Phase::Expired,
+            "NotEvaluatedInTime",
+            "The request could not be evaluated within four days; put the LockboxSettings right and create a new request.",
+            Entry::of(AuditAction::ExpireInternalApproval),
+        );
+        return vec![];
     }
     if let Some(ending) = withdrawal(facts, facts.request.spec.cancellation.as_ref()) {
         withdrawn(facts, status, now, AuditAction::CancelBeforeNotification, ending);
@@ -606,6 +608,17 @@ fn approved(facts: &Facts<'_>, status: &mut LockboxRequestStatus, now: Moment) -
     }
     if let GrantView::Refused(why) = facts.grant {
         return failed(status, "GrantRefused", format!("The access could not be made: {why}"));
+    }
+    if let GrantView::Blocked(why) = facts.grant {
+        status.reason = Some("WaitingForQuota".into());
+        status.message = Some(history::clip(
+            &format!(
+                "Approved; the access cannot be made yet, and is tried again until {}: {why}",
+                status.access_until.map(text).unwrap_or_default()
+            ),
+            1024,
+        ));
+        return vec![];
     }
     match plan(facts, status) {
         Err((reason, message)) => failed(status, reason, message),
