@@ -1878,3 +1878,15 @@ fn a_binding_for_people_has_a_name_of_its_own() {
     assert_eq!(names.len(), count);
     assert_eq!(PeopleRole::Eligible.cluster_role(), "lockbox-eligible");
 }
+
+#[test]
+fn settings_that_come_after_the_deadline_come_too_late() {
+    let mut world = without_settings(World::new());
+    world.settle();
+    assert_eq!(world.status().evaluate_until, Some(at(FOUR_DAYS)));
+    world.settings = Some(settings());
+    let in_time = world.clone().at(FOUR_DAYS - 1).look().status.unwrap();
+    assert_eq!(in_time.phase, Some(Phase::CustomerNotified));
+    let late = world.at(FOUR_DAYS).look().status.unwrap();
+    assert_eq!((late.phase, late.reason.as_deref()), (Some(Phase::Expired), Some("NotEvaluatedInTime")));
+}
