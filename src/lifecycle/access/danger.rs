@@ -29,22 +29,51 @@ pub const NEVER_REACHED: &[&str] = &[
     "serviceaccounts",
     "serviceaccounts/token",
     "services/proxy",
+    "signers",
 ];
 
-/// API groups in which no access level writes: RBAC, admission, the API itself, certificates, tokens, and our own kinds.
+/// Subresources that no access level reaches, of whatever kind: see [`NEVER_REACHED`].
+const NEVER_REACHED_SUBRESOURCES: &[&str] = &["ephemeralcontainers", "proxy", "token"];
+
+/// API groups in which no access level writes: RBAC, admission, the API itself, its queues, certificates, tokens, and our
+/// own kinds.
 /// Policy `lockbox-access-levels` has the same list.
 pub const GUARDED_GROUPS: &[&str] = &[
     "admissionregistration.k8s.io",
     "apiextensions.k8s.io",
     "apiregistration.k8s.io",
     "authentication.k8s.io",
+    "authorization.k8s.io",
     "certificates.k8s.io",
+    "flowcontrol.apiserver.k8s.io",
     "lockbox.dev",
     "rbac.authorization.k8s.io",
 ];
 
-/// Kinds that no access level writes, in any group: Pods and what makes Pods (they choose any service account of the
-/// namespace, and stay), what decides where Pods run and where traffic goes, and the record of events.
+/// Groups of extensions whose kinds make Pods: no access level writes in them either.
+/// Policy `lockbox-access-levels` has the same list.
+pub const POD_MAKERS: &[&str] = &[
+    "argoproj.io",
+    "clickhouse.altinity.com",
+    "k6.io",
+    "kubeflow.org",
+    "kubevirt.io",
+    "monitoring.coreos.com",
+    "mysql.oracle.com",
+    "opensearch.opster.io",
+    "pool.kubevirt.io",
+    "postgresql.cnpg.io",
+    "pxc.percona.com",
+    "ray.io",
+    "serving.knative.dev",
+    "serving.kserve.io",
+    "sparkoperator.k8s.io",
+    "workspace.devfile.io",
+];
+
+/// Kinds that no access level writes, in any group, their subresources included: Pods and what makes Pods (they choose
+/// any service account of the namespace, and stay), what decides where Pods run and where traffic goes, and the record
+/// of events. The exception is [`CONNECTIONS`].
 /// Policy `lockbox-access-levels` has the same list.
 pub const NEVER_WRITTEN: &[&str] = &[
     "bindings",
@@ -59,13 +88,14 @@ pub const NEVER_WRITTEN: &[&str] = &[
     "nodes",
     "persistentvolumes",
     "pods",
-    "pods/binding",
-    "pods/eviction",
     "podtemplates",
     "replicasets",
     "replicationcontrollers",
     "statefulsets",
 ];
+
+/// Connections to a Pod: RBAC calls opening one `create`, and nothing is written.
+const CONNECTIONS: &[&str] = &["pods/attach", "pods/exec", "pods/portforward"];
 
 /// Subresources that can be read in scope Tenant. All others open something: a shell, a log, a screen, a connection,
 /// and some of them by `get` alone.
@@ -122,7 +152,7 @@ fn of_rule(rule: &PolicyRule, scope: Scope) -> Vec<String> {
     };
     refuse(&which(&rule.verbs, never), "reaches past the end or past RBAC: take the verb out");
     refuse(&which(paths, |_| true), "is a path and no resource: take nonResourceURLs out");
-    refuse(&which(resources, |kind| NEVER_REACHED.contains(&kind)), "is never granted: take the resource out");
+    refuse(&which(resources, is_never_reached), "is never granted: take the resource out");
     refuse(&which(names, str::is_empty), "as a resource name stands for every call without a name: take it out");
     let odd = |text: &str| text.chars().any(|c| !is_plain(c));
     let odd = [groups, resources, names, &rule.verbs].map(|texts| which(texts, odd)).concat();
@@ -130,7 +160,9 @@ fn of_rule(rule: &PolicyRule, scope: Scope) -> Vec<String> {
     if !writes.is_empty() {
         let guarded = which(groups, |group| GUARDED_GROUPS.contains(&group));
         refuse(&guarded, "is a group in which an access level only reads: leave get and list");
-        let guarded = which(resources, |kind| NEVER_WRITTEN.contains(&kind));
+        let makers = which(groups, |group| POD_MAKERS.contains(&group));
+        refuse(&makers, "is a group whose kinds make Pods: leave get and list");
+        let guarded = which(resources, is_never_written);
         refuse(&guarded, "is, or makes, or places Pods, or is a record: leave get and list");
     }
     if scope == Scope::Tenant {
@@ -139,6 +171,22 @@ fn of_rule(rule: &PolicyRule, scope: Scope) -> Vec<String> {
         refuse(&which(resources, opens), "would be open in the whole cluster: use another level for scope Tenant");
     }
     whys
+}
+
+/// Credentials, and ways past admission. Of a node only its status is harmless: the rest reaches the kubelet.
+fn is_never_reached(resource: &str) -> bool {
+    NEVER_REACHED.contains(&resource)
+        || resource.split_once('/').is_some_and(|(kind, sub)| {
+            NEVER_REACHED_SUBRESOURCES.contains(&sub)
+                || kind == "certificatesigningrequests"
+                || (kind == "nodes" && sub != "status")
+        })
+}
+
+/// A kind that is never written, or any part of one.
+fn is_never_written(resource: &str) -> bool {
+    let kind = resource.split_once('/').map_or(resource, |(kind, _)| kind);
+    NEVER_WRITTEN.contains(&kind) && !CONNECTIONS.contains(&resource)
 }
 
 /// Those of the texts that are so, as they can be shown.
@@ -179,8 +227,11 @@ mod tests {
         rules.extend(NEVER_REACHED.iter().map(|kind| rule("", kind, "get")));
         for verb in ["create", "update", "patch", "delete", "deletecollection"] {
             rules.extend(GUARDED_GROUPS.iter().map(|group| rule(group, "things", verb)));
+            rules.extend(POD_MAKERS.iter().map(|group| rule(group, "things", verb)));
             rules.extend(NEVER_WRITTEN.iter().map(|kind| rule("apps", kind, verb)));
+            rules.extend(["pods/binding", "pods/eviction", "jobs/status"].map(|kind| rule("", kind, verb)));
         }
+        rules.extend(["things/proxy", "things/token", "nodes/configz"].map(|kind| rule("", kind, "get")));
         rules.push(PolicyRule { resource_names: Some(vec!["a".into(), String::new()]), ..rule("", "pods", "get") });
         rules.push(PolicyRule {
             non_resource_urls: Some(vec!["/metrics".into()]),

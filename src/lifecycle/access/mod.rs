@@ -25,7 +25,8 @@ use sha2::{Digest, Sha256};
 pub use self::{
     cut::cut,
     danger::{
-        Danger, GUARDED_GROUPS, NEVER_REACHED, NEVER_VERBS, NEVER_WRITTEN, READ_VERBS, TENANT_SUBRESOURCES, dangers,
+        Danger, GUARDED_GROUPS, NEVER_REACHED, NEVER_VERBS, NEVER_WRITTEN, POD_MAKERS, READ_VERBS, TENANT_SUBRESOURCES,
+        dangers,
     },
     data::customer_data,
     extent::{Extent, Names},
