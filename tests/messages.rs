@@ -328,6 +328,7 @@ fn a_decision_by_somebody_who_may_not_decide_is_refused_with_who_may() {
 fn settings_that_contradict_themselves_are_refused_or_shown_as_not_ready_with_the_field() {
     let world = &*WORLD;
     let ada = world.ada();
+    let changed = world.with_settings(&json!({}));
     let settings = || Manifest(example_settings());
     let rule = |name: &str, fields: &Value| {
         let mut rule = json!({"name": name, "effect": "Permit"});
@@ -375,7 +376,7 @@ fn settings_that_contradict_themselves_are_refused_or_shown_as_not_ready_with_th
     refused(
         "empty list in a match",
         settings().set("/spec/jit/rules", empty),
-        "error when patching \"STDIN\": lockboxsettings.lockbox.dev \"default\" not found",
+        "The LockboxSettings \"default\" is invalid: spec.jit.rules[0].match.services: Invalid value: 0: spec.jit.rules[0].match.services in body should have at least 1 items",
     );
     let two = rule("mine", &json!({"require": {"internalApproval": {"approvers": one, "count": 2}}}));
     refused(
@@ -443,7 +444,6 @@ fn settings_that_contradict_themselves_are_refused_or_shown_as_not_ready_with_th
         "The LockboxSettings \"mine\" is invalid: <nil>: Forbidden: there is one LockboxSettings in a cluster: name it default, not mine",
     );
 
-    let changed = world.with_settings(&json!({}));
     let mut not_ready = |case: &str, patch: Value, expected: &str| {
         changed.change(&patch);
         let conditions = world.wait_for_settings()["status"]["conditions"].clone();
