@@ -71,13 +71,18 @@ pub async fn run(client: Client, config: Config, stop: impl Future<Output = ()>)
         retries: Retries::default(),
     });
     let ready = watches.ready(readiness.clone());
-    let limits = controller::Config::default().concurrency(concurrency);
     let (stopping, stopped) = watch::channel(false);
-
+    let wiring = Wiring {
+        client,
+        context: context.clone(),
+        limits: controller::Config::default().concurrency(concurrency),
+        ready: ready.clone(),
+        stopped,
+    };
     let reconcilers = future::join3(
-        reconcile_requests(&client, &watches, context.clone(), limits.clone(), ready.clone(), stopped.clone()),
-        reconcile_assignments(&client, &watches, context.clone(), limits.clone(), ready.clone(), stopped.clone()),
-        reconcile_settings(&client, context.clone(), limits.concurrency(1), ready.clone(), stopped),
+        wiring.clone().reconcile_requests(&watches),
+        wiring.clone().reconcile_assignments(&watches),
+        wiring.reconcile_settings(),
     );
     let people = People {
         shared: context,
@@ -174,54 +179,91 @@ where
 
 type Ready = Shared<BoxFuture<'static, ()>>;
 
-fn reconcile_requests(
-    client: &Client,
-    watches: &Watches,
+/// What every controller is given.
+#[derive(Clone)]
+struct Wiring {
+    client: Client,
     context: Arc<Context>,
     limits: controller::Config,
     ready: Ready,
     stopped: watch::Receiver<bool>,
-) -> impl Future<Output = ()> + use<> {
-    let all = watcher::Config::default;
-    let of_grants = || all().labels(names::REQUEST_UID);
-    let (store, changed) = stored::<Guarded<LockboxRequest>>(Api::all(client.clone()), all().fields(OPEN));
-    let (bindings, binding_changes) = stored::<PartialObjectMeta<RoleBinding>>(Api::all(client.clone()), of_grants());
-    let (cluster_bindings, cluster_binding_changes) =
-        stored::<PartialObjectMeta<ClusterRoleBinding>>(Api::all(client.clone()), of_grants());
-    let home = context.cluster.config().tenant_namespace.clone();
+}
 
-    let touched = touched_by_changes(store.clone(), watches.changes.read(), home.clone());
-    let of_grant = |labels: &BTreeMap<String, String>, namespace: &str| {
-        labels.get(names::REQUEST).map(|name| ObjectRef::<Guarded<LockboxRequest>>::new(name).within(namespace))
-    };
-    let of_bindings = healthy(binding_changes).filter_map(move |binding| {
-        future::ready(of_grant(binding.labels(), binding.meta().namespace.as_deref().unwrap_or_default()))
-    });
-    let of_cluster_bindings =
-        healthy(cluster_binding_changes).filter_map(move |binding| future::ready(of_grant(binding.labels(), &home)));
+impl Wiring {
+    fn reconcile_requests(self, watches: &Watches) -> impl Future<Output = ()> + use<> {
+        let all = watcher::Config::default;
+        let of_grants = || all().labels(names::REQUEST_UID);
+        let api = || self.client.clone();
+        let (store, changed) = stored::<Guarded<LockboxRequest>>(Api::all(api()), all().fields(OPEN));
+        let (bindings, binding_changes) = stored::<PartialObjectMeta<RoleBinding>>(Api::all(api()), of_grants());
+        let (cluster_bindings, cluster_binding_changes) =
+            stored::<PartialObjectMeta<ClusterRoleBinding>>(Api::all(api()), of_grants());
+        let home = self.context.cluster.config().tenant_namespace.clone();
 
-    let requests = Arc::new(Requests::new(context, bindings.clone(), cluster_bindings.clone()));
-    let run = Controller::for_stream(changed, store)
-        .with_config(limits)
-        .reconcile_on(touched)
-        .reconcile_on(of_bindings)
-        .reconcile_on(of_cluster_bindings)
-        .graceful_shutdown_on(until_stopped(stopped))
-        .run(
-            move |request, requests| {
-                // These stores are filled by this very controller, so it runs already while it waits for them.
-                let (ready, bindings, cluster_bindings) = (ready.clone(), bindings.clone(), cluster_bindings.clone());
-                async move {
-                    ready.await;
-                    filled(&bindings).await;
-                    filled(&cluster_bindings).await;
-                    requests::reconcile(request, requests).await
-                }
-            },
-            requests::on_error,
-            requests,
-        );
-    drain("request", run)
+        let touched = touched_by_changes(store.clone(), watches.changes.read(), home.clone());
+        let of_grant = |labels: &BTreeMap<String, String>, namespace: &str| {
+            labels.get(names::REQUEST).map(|name| ObjectRef::<Guarded<LockboxRequest>>::new(name).within(namespace))
+        };
+        let of_bindings = healthy(binding_changes).filter_map(move |binding| {
+            future::ready(of_grant(binding.labels(), binding.meta().namespace.as_deref().unwrap_or_default()))
+        });
+        let of_cluster_bindings = healthy(cluster_binding_changes)
+            .filter_map(move |binding| future::ready(of_grant(binding.labels(), &home)));
+
+        let requests = Arc::new(Requests::new(self.context, bindings.clone(), cluster_bindings.clone()));
+        let ready = self.ready;
+        let run = Controller::for_stream(changed, store)
+            .with_config(self.limits)
+            .reconcile_on(touched)
+            .reconcile_on(of_bindings)
+            .reconcile_on(of_cluster_bindings)
+            .graceful_shutdown_on(until_stopped(self.stopped))
+            .run(
+                move |request, requests| {
+                    // These stores are filled by this very controller, so it runs already while it waits for them.
+                    let (ready, bindings, cluster_bindings) =
+                        (ready.clone(), bindings.clone(), cluster_bindings.clone());
+                    async move {
+                        ready.await;
+                        filled(&bindings).await;
+                        filled(&cluster_bindings).await;
+                        requests::reconcile(request, requests).await
+                    }
+                },
+                requests::on_error,
+                requests,
+            );
+        drain("request", run)
+    }
+
+    fn reconcile_assignments(self, watches: &Watches) -> impl Future<Output = ()> + use<> {
+        let store = watches.assignments.clone();
+        // Changes of assignments reach the controller by its own watch.
+        let touched = watches.changes.read().flat_map(move |change| {
+            let touched: Vec<_> = match change {
+                Change::Settings => store.state().iter().map(|object| ObjectRef::from_obj(object.as_ref())).collect(),
+                Change::Assignment(_) | Change::People => vec![],
+            };
+            stream::iter(touched)
+        });
+        let run = Controller::new(Api::<Guarded<RoleAssignment>>::all(self.client), watcher::Config::default())
+            .with_config(self.limits)
+            .reconcile_on(touched)
+            .graceful_shutdown_on(until_stopped(self.stopped))
+            .run(after(self.ready, assignments::reconcile), assignments::on_error, self.context);
+        drain("assignment", run)
+    }
+
+    fn reconcile_settings(self) -> impl Future<Output = ()> + use<> {
+        let levels = Api::<PartialObjectMeta<ClusterRole>>::all(self.client.clone());
+        let labelled = watcher::Config::default().labels(names::ACCESS_LEVEL);
+        let run = Controller::new(Api::<Guarded<LockboxSettings>>::all(self.client), watcher::Config::default())
+            .with_config(self.limits.concurrency(1))
+            .watches(levels, labelled, |_| [ObjectRef::new(names::SETTINGS)])
+            .graceful_shutdown_on(until_stopped(self.stopped))
+            .run(after(self.ready, settings::reconcile), settings::on_error, self.context);
+        drain("settings", run)
+    }
 }
 
 /// The requests that a change of settings or assignments touches. Tenant assignments touch all: under some models
@@ -247,47 +289,6 @@ fn touched_by_changes(
             .collect();
         stream::iter(touched)
     })
-}
-
-fn reconcile_assignments(
-    client: &Client,
-    watches: &Watches,
-    context: Arc<Context>,
-    limits: controller::Config,
-    ready: Ready,
-    stopped: watch::Receiver<bool>,
-) -> impl Future<Output = ()> + use<> {
-    let store = watches.assignments.clone();
-    // The watch that fills the store tells of every change, the first list's among them.
-    let touched = watches.changes.read().flat_map(move |change| {
-        let touched: Vec<_> = match change {
-            Change::Settings => store.state().iter().map(|object| ObjectRef::from_obj(object.as_ref())).collect(),
-            Change::Assignment(_) | Change::People => vec![],
-        };
-        stream::iter(touched)
-    });
-    let run = Controller::new(Api::<Guarded<RoleAssignment>>::all(client.clone()), watcher::Config::default())
-        .with_config(limits)
-        .reconcile_on(touched)
-        .graceful_shutdown_on(until_stopped(stopped))
-        .run(after(ready, assignments::reconcile), assignments::on_error, context);
-    drain("assignment", run)
-}
-
-fn reconcile_settings(
-    client: &Client,
-    context: Arc<Context>,
-    limits: controller::Config,
-    ready: Ready,
-    stopped: watch::Receiver<bool>,
-) -> impl Future<Output = ()> + use<> {
-    let levels = Api::<PartialObjectMeta<ClusterRole>>::all(client.clone());
-    let run = Controller::new(Api::<Guarded<LockboxSettings>>::all(client.clone()), watcher::Config::default())
-        .with_config(limits)
-        .watches(levels, watcher::Config::default().labels(names::ACCESS_LEVEL), |_| [ObjectRef::new(names::SETTINGS)])
-        .graceful_shutdown_on(until_stopped(stopped))
-        .run(after(ready, settings::reconcile), settings::on_error, context);
-    drain("settings", run)
 }
 
 /// A reconciler that waits until everything is known.

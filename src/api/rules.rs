@@ -91,8 +91,10 @@ pub(super) fn between(least: &str, most: &str) -> Rule {
         .message(format!("must be between {least} and {most}").as_str())
 }
 
+// A regular expression and not `getScheme` and `getHost`: the scheme's case would not matter to them, and
+// `HTTPS://user@host` would pass the look for a user name.
 pub(super) fn https() -> Rule {
-    Rule::new("isURL(self) && url(self).getScheme() == 'https' && url(self).getHost() != '' && !self.matches('^https://[^/]*@') && !self.matches('[^!-~]')")
+    Rule::new("isURL(self) && self.matches('^https://[^/@?#:][^/@]*(/.*)?$') && !self.matches('[^!-~]')")
         .message("must be an https URL without a user name in it, such as https://support.example/123")
 }
 

@@ -12,14 +12,24 @@ mod sweep;
 use std::{future::Future, time::Duration};
 
 use k8s_openapi::api::rbac::v1::ClusterRole;
-use kube::{Api, Client, api::DeleteParams, core::Status};
+use kube::{
+    Api, Client,
+    api::{DeleteParams, ListParams},
+    core::{DeserializeGuard as Guarded, Status},
+};
 
 pub use events::EventRecord;
 pub use grants::NotGranted;
 pub use sweep::FoundGrant;
 
-use crate::{api::names, config::Config, lifecycle::RoleView};
+use crate::{
+    api::{LockboxSettings, RoleAssignment, names},
+    config::Config,
+    lifecycle::RoleView,
+};
 
+/// Objects a page of a list.
+const PAGE: u32 = 500;
 /// How long one call may take.
 const CALL: Duration = Duration::from_secs(10);
 
@@ -107,6 +117,27 @@ impl Cluster {
     /// What the operator was told when it started.
     pub const fn config(&self) -> &Config {
         &self.config
+    }
+
+    /// The settings as they are stored now, past every cache.
+    pub async fn read_settings(&self) -> Result<Option<Guarded<LockboxSettings>>, Error> {
+        let settings: Api<Guarded<LockboxSettings>> = Api::all(self.client.clone());
+        limited("read the LockboxSettings", settings.get_opt(names::SETTINGS)).await
+    }
+
+    /// The assignments of a namespace as they are stored now, past every cache.
+    pub async fn read_assignments(&self, namespace: &str) -> Result<Vec<Guarded<RoleAssignment>>, Error> {
+        let assignments: Api<Guarded<RoleAssignment>> = Api::namespaced(self.client.clone(), namespace);
+        let mut all = vec![];
+        let mut page = ListParams::default().limit(PAGE);
+        loop {
+            let list = limited("list RoleAssignments", assignments.list(&page)).await?;
+            all.extend(list.items);
+            match list.metadata.continue_ {
+                Some(token) if !token.is_empty() => page = page.continue_token(&token),
+                _ => return Ok(all),
+            }
+        }
     }
 
     /// The rules of an access level's `ClusterRole`. Without the label of an access level it is none: the operator

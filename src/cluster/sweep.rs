@@ -6,11 +6,8 @@ use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding, RoleBinding};
 use kube::{Api, Resource, ResourceExt, api::ListParams, core::PartialObjectMeta};
 use serde::de::DeserializeOwned;
 
-use super::{Cluster, Error, limited};
+use super::{Cluster, Error, PAGE, limited};
 use crate::api::{Moment, names, request::Scope, time::parse};
-
-/// Objects a page of a list.
-const PAGE: u32 = 500;
 
 /// A grant's binding, or what is left of a grant, as it stands in the cluster.
 #[derive(Clone, Debug, PartialEq, Eq)]

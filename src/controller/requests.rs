@@ -18,7 +18,7 @@ use kube::{
 
 use super::{Context, Guarded, now, retry::Retries};
 use crate::{
-    api::{LockboxRequest, Moment, RoleAssignment, names, request::Scope},
+    api::{LockboxRequest, LockboxSettings, Moment, Phase, RoleAssignment, names, request::Scope},
     cluster::{Error, NotGranted},
     lifecycle::{Action, Facts, GrantView, RoleView, facts, step},
 };
@@ -40,6 +40,12 @@ pub struct Requests {
     /// Entries published, by request UID: spares asking the API server about what it has. Status catches up with every
     /// transition; after a restart, Events are published again under the same names.
     published: Mutex<HashMap<String, usize>>,
+}
+
+/// What a step is decided from, besides the request.
+struct Known {
+    settings: Option<Arc<Guarded<LockboxSettings>>>,
+    assignments: Vec<Arc<Guarded<RoleAssignment>>>,
 }
 
 /// Reconciles one request.
@@ -102,7 +108,7 @@ impl Requests {
         let mut made = None;
         for _ in 0..MOST_STEPS {
             let phase = request.status.as_ref().and_then(|status| status.phase).unwrap_or_default();
-            if phase == crate::api::Phase::Approved && !fresh {
+            if phase == Phase::Approved && !fresh {
                 match self.read_again(&request).await? {
                     Some(current) => request = current,
                     None => return Ok(None),
@@ -170,19 +176,13 @@ impl Requests {
         made: Option<GrantView>,
     ) -> Result<crate::lifecycle::Step, Error> {
         let config = self.shared.cluster.config();
-        let status = request.status.as_ref();
-        let phase = status.and_then(|status| status.phase).unwrap_or_default();
-        let guarded = self.shared.settings();
-        let settings = guarded.as_ref().and_then(|settings| settings.0.as_ref().ok()).map(|settings| &settings.spec);
+        let phase = request.status.as_ref().and_then(|status| status.phase).unwrap_or_default();
         let namespace = request.namespace().unwrap_or_default();
-
-        let near = |assignment: &RoleAssignment| {
-            let there = assignment.metadata.namespace.as_deref();
-            there == Some(&namespace) || there == Some(&config.tenant_namespace)
-        };
-        let stored = self.shared.assignments.state();
+        let known = self.known(request, phase, &namespace).await?;
+        let settings = known.settings.as_ref().and_then(|settings| settings.0.as_ref().ok());
+        let settings = settings.map(|settings| &settings.spec);
         let assignments: Vec<&RoleAssignment> =
-            stored.iter().filter_map(|guarded| guarded.0.as_ref().ok()).filter(|assignment| near(assignment)).collect();
+            known.assignments.iter().filter_map(|guarded| guarded.0.as_ref().ok()).collect();
 
         let level = settings
             .and_then(|settings| settings.access_levels.iter().find(|level| level.name == request.spec.access_level));
@@ -205,6 +205,32 @@ impl Requests {
             tenant_namespace: &config.tenant_namespace,
         };
         Ok(step(&facts, now()))
+    }
+
+    /// Settings and assignments for this step. What is recorded for good is decided from what is stored now: a cache
+    /// may not have seen yet what was written just before the request, or the decision.
+    async fn known(&self, request: &LockboxRequest, phase: Phase, namespace: &str) -> Result<Known, Error> {
+        let cluster = &self.shared.cluster;
+        let home = &cluster.config().tenant_namespace;
+        let decides = match phase {
+            Phase::Evaluating => true,
+            Phase::CustomerNotified => !request.spec.decisions.is_empty(),
+            _ => false,
+        };
+        if !decides {
+            let near = |assignment: &Arc<Guarded<RoleAssignment>>| {
+                let there = assignment.meta().namespace.as_deref();
+                there == Some(namespace) || there == Some(home)
+            };
+            let assignments = self.shared.assignments.state().into_iter().filter(near).collect();
+            return Ok(Known { settings: self.shared.settings(), assignments });
+        }
+        let settings = cluster.read_settings().await?.map(Arc::new);
+        let mut assignments = cluster.read_assignments(namespace).await?;
+        if namespace != home {
+            assignments.extend(cluster.read_assignments(home).await?);
+        }
+        Ok(Known { settings, assignments: assignments.into_iter().map(Arc::new).collect() })
     }
 
     /// The cache says that a binding is there; that it is not, only the API server says.

@@ -95,13 +95,18 @@ fn not_triggered(reason: &str, message: impl Into<String>) -> Outcome {
 }
 
 fn rejected(reason: &str, message: impl Into<String>) -> Outcome {
+    rejected_after_rules(Why::new(reason, message), None, vec![], None)
+}
+
+/// Rejected when the rules were asked already: what they said is kept.
+fn rejected_after_rules(why: Why, jit: Option<JitResult>, facts: Vec<String>, snapshot: Option<Snapshot>) -> Outcome {
     Outcome::End(Box::new(End {
         phase: Phase::Rejected,
         action: AuditAction::AutoDenyLockboxRequest,
-        why: Why::new(reason, message),
-        jit: None,
-        facts: vec![],
-        snapshot: None,
+        why,
+        jit,
+        facts,
+        snapshot,
     }))
 }
 
@@ -154,44 +159,28 @@ fn checked(facts: &Facts<'_>) -> Result<Outcome, Outcome> {
     };
     let used = verdict.facts.words();
     if let Err(denial) = verdict.outcome {
-        return Err(Outcome::End(Box::new(End {
-            phase: Phase::Rejected,
-            action: AuditAction::AutoDenyLockboxRequest,
-            why: Why::new(denial.reason, denial.message),
-            jit: Some(jit),
-            facts: used,
-            snapshot: None,
-        })));
+        return Err(rejected_after_rules(Why::new(denial.reason, denial.message), Some(jit), used, None));
     }
     let demands = verdict.internal_approvals.len();
     if demands > MOST_INTERNAL_APPROVALS {
-        return Err(Outcome::End(Box::new(End {
-            phase: Phase::Rejected,
-            action: AuditAction::AutoDenyLockboxRequest,
-            why: Why::new(
+        return Err(rejected_after_rules(
+            Why::new(
                 "TooManyInternalApprovals",
                 format!(
                     "{demands} rules in spec.jit.rules of the LockboxSettings demand an internal approval of this request, and status.internalApprovals holds {MOST_INTERNAL_APPROVALS}; a Global Administrator joins some of them, then create a new request."
                 ),
             ),
-            jit: Some(jit),
-            facts: used,
-            snapshot: None,
-        })));
+            Some(jit),
+            used,
+            None,
+        ));
     }
     let snapshot = if level.customer_data { take_snapshot(facts, settings) } else { Snapshot::default() };
     let required = settings.approvals.required.max(1);
     if level.customer_data
         && let Some(why) = nobody(&snapshot, required, request.scope)
     {
-        return Err(Outcome::End(Box::new(End {
-            phase: Phase::Rejected,
-            action: AuditAction::AutoDenyLockboxRequest,
-            why,
-            jit: Some(jit),
-            facts: used,
-            snapshot: Some(snapshot),
-        })));
+        return Err(rejected_after_rules(why, Some(jit), used, Some(snapshot)));
     }
     Ok(Outcome::Proceed(Box::new(Proceed {
         jit,
