@@ -21,7 +21,7 @@ use serde_json::{Value, json};
 use operator::Operator;
 
 /// How long a test waits for anything at most.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_mins(1);
 
 pub const KIM: &str = "kim@provider.example";
 pub const ALICE: &str = "alice@contoso.example";

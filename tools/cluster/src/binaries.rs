@@ -15,7 +15,7 @@ use crate::{Error, Version};
 /// Without a terminal, how often a build says that it goes on.
 const REPORT_EVERY: Duration = Duration::from_secs(30);
 /// Longer than any build should take, so that a hanging download ends with an error.
-const BUILT_WITHIN: Duration = Duration::from_secs(2 * 60 * 60);
+const BUILT_WITHIN: Duration = Duration::from_hours(2);
 
 /// Builds the binaries of a version unless they are there already, and returns their folder.
 ///

@@ -15,7 +15,7 @@ use lockbox_cluster::named::{self, Claim};
 use lockbox_cluster::{AuditLevel, Cluster, Error, Options, User, Version, build, cache};
 
 /// How long another process may take to start or end the cluster whose name is wanted.
-const SETTLED_WITHIN: Duration = Duration::from_secs(180);
+const SETTLED_WITHIN: Duration = Duration::from_mins(3);
 
 /// Real Kubernetes control planes on loopback, built from their Go modules: etcd, kube-apiserver,
 /// kube-controller-manager, kubectl and helm, no nodes.

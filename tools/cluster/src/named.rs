@@ -17,7 +17,7 @@ use crate::guard::read_pid;
 use crate::{Cluster, Error, Options, Version, cache, output};
 
 /// Killing takes a moment, removing the data of a large cluster some seconds.
-const DOWN_WITHIN: Duration = Duration::from_secs(60);
+const DOWN_WITHIN: Duration = Duration::from_mins(1);
 
 /// What `cluster.json` in the data folder says once a cluster is ready.
 #[derive(Serialize, Deserialize)]

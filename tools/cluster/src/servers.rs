@@ -16,7 +16,7 @@ pub(crate) const APISERVER: &str = "kube-apiserver";
 pub(crate) const CONTROLLER_MANAGER: &str = "kube-controller-manager";
 
 /// On an idle machine each wait takes 3 s at most; a busy one with two cores may need many times that.
-const READY_WITHIN: Duration = Duration::from_secs(120);
+const READY_WITHIN: Duration = Duration::from_mins(2);
 /// A polite end takes the API server about 2 s, a minute without our flag for it.
 const STOPPED_WITHIN: Duration = Duration::from_secs(90);
 const POLL: Duration = Duration::from_millis(20);
