@@ -1,0 +1,271 @@
+//! Attacks on the record: status, history, Events, and requests that somebody would like to be gone.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+
+mod support;
+
+use std::sync::LazyLock;
+
+use lockbox_cluster::User;
+use serde_json::{Value, json};
+use support::{ALICE, KIM, World, eventually, refused};
+
+static WORLD: LazyLock<World> = LazyLock::new(World::new);
+
+const EVENTS: &str = "events about Lockbox's kinds, or in its name, are written by the lockbox operator alone";
+
+fn patch_status(world: &World, user: &User, namespace: &str, patch: &Value) -> Result<String, String> {
+    let patch = patch.to_string();
+    world
+        .kubectl(user, &["patch", "lbr", "sr-1", "-n", namespace, "--subresource=status", "--type=merge", "-p", &patch])
+}
+
+fn thief(world: &World) -> User {
+    world.cluster.service_account("lockbox-system", "lockbox-operator").unwrap()
+}
+
+#[test]
+fn nobody_but_the_operator_writes_status_not_even_an_administrator_of_the_cluster() {
+    let world = &*WORLD;
+    let here = "written-status";
+    world.subscription(here);
+    world.ask(here, "sr-1");
+    let only = "status is written by the lockbox operator alone";
+    let admin = world.cluster.admin();
+    for patch in [
+        json!({"status": {"phase": "Approved"}}),
+        json!({"status": {"requiredApprovals": 2}}),
+        json!({"status": {"message": "all is well"}}),
+        json!({"metadata": {"labels": {"example.org/a": "b"}}}),
+    ] {
+        refused(patch_status(world, admin, here, &patch), &[only]);
+    }
+    for user in [&world.kim(), &world.alice(), &world.ada()] {
+        let said = patch_status(world, user, here, &json!({"status": {"phase": "Approved"}}));
+        refused(said, &["cannot get resource \"lockboxrequests/status\""]);
+    }
+    let operator_of_another = ["--as=system:serviceaccount:default:lockbox-operator", "--as-group=system:masters"];
+    let patch = json!({"status": {"phase": "Approved"}}).to_string();
+    let arguments = ["patch", "lbr", "sr-1", "-n", here, "--subresource=status", "--type=merge", "-p", &patch];
+    refused(world.admin(&[&arguments[..], &operator_of_another].concat()), &[only]);
+    let active = json!({"status": {"activeUntil": "2099-01-01T00:00:00Z"}}).to_string();
+    refused(
+        world.admin(&["patch", "lra", "alice", "-n", here, "--subresource=status", "--type=merge", "-p", &active]),
+        &[only],
+    );
+    let ready = json!({"status": {"observedGeneration": 99}}).to_string();
+    refused(world.admin(&["patch", "lbs", "default", "--subresource=status", "--type=merge", "-p", &ready]), &[only]);
+    assert_eq!(world.phase(here, "sr-1"), "CustomerNotified");
+}
+
+#[test]
+fn a_stolen_token_of_the_operator_neither_invents_an_approval_nor_moves_what_is_recorded() {
+    let world = &*WORLD;
+    let here = "stolen-status";
+    world.subscription(here);
+    world.ask(here, "sr-1");
+    let thief = thief(world);
+    // Its RBAC lets it write what kubectl would read first: so it writes the whole object.
+    let write = |patch: Value| {
+        let mut request = world.request(here, "sr-1");
+        support::merge(&mut request, &patch);
+        let path = format!("/apis/lockbox.dev/v1alpha1/namespaces/{here}/lockboxrequests/sr-1/status");
+        world.pipe(&thief, &["replace", "--raw", &path, "-f", "-"], &request.to_string())
+    };
+    let status = |patch: Value| write(json!({"status": patch}));
+    let rests = "what an approval rests on is recorded once and never changed";
+    refused(
+        status(json!({"phase": "Approved", "accessUntil": "2026-12-01T00:00:00Z"})),
+        &["the request cannot become Approved: it needs the recorded approval of 1 of the approvers in its snapshot"],
+    );
+    refused(status(json!({"phase": "Approved", "requiredApprovals": 0})), &["status.requiredApprovals"]);
+    refused(status(json!({"requiredApprovals": 2})), &[rests]);
+    refused(status(json!({"requiredApprovals": null})), &[rests]);
+    refused(status(json!({"effect": {"form": "Whole"}})), &[rests]);
+    refused(
+        status(json!({"phase": "AccessGranted"})),
+        &["the lifecycle has no step from CustomerNotified to AccessGranted"],
+    );
+    refused(status(json!({"phase": "Evaluating"})), &["the lifecycle has no step from CustomerNotified to Evaluating"]);
+    refused(status(json!({"phase": null})), &["status"]);
+    refused(status(Value::Null), &["status"]);
+    let mallory =
+        json!([{"kind": "User", "name": "mallory@provider.example", "role": "Owner", "assignment": "a/b", "uid": "c"}]);
+    refused(status(json!({"approvers": mallory})), &["status.approvers", "the snapshot of approvers is taken once"]);
+    refused(status(json!({"approvers": null})), &["is recorded once and never taken back"]);
+    refused(status(json!({"approvers": null, "phase": "Approved"})), &["is recorded once and never taken back"]);
+    refused(status(json!({"barred": {"users": [], "groups": []}})), &["status.barred"]);
+    refused(status(json!({"barred": null})), &["status.barred"]);
+    refused(status(json!({"effect": null})), &[rests]);
+    refused(status(json!({"pendingUntil": "2099-01-01T00:00:00Z"})), &["status.pendingUntil", "never moved"]);
+    refused(status(json!({"pendingUntil": null})), &["status.pendingUntil"]);
+    refused(status(json!({"history": []})), &["status.history"]);
+    refused(status(json!({"history": null})), &["status.history"]);
+    let mut history = world.request(here, "sr-1")["status"]["history"].clone();
+    history[0]["actor"] = json!("mallory@provider.example");
+    refused(status(json!({"history": history})), &["status.history"]);
+    // With its status comes nothing else.
+    write(json!({"spec": {"decisions": {ALICE: {"verdict": "Approve"}}}, "metadata": {"labels": {"a": "b"}}})).unwrap();
+    let stored = world.request(here, "sr-1");
+    assert!(stored["spec"].get("decisions").is_none(), "{}", stored["spec"]);
+    assert!(stored["metadata"].get("labels").is_none(), "{}", stored["metadata"]);
+    refused(world.decide(&thief, here, "sr-1", "Approve"), &["cannot patch resource \"lockboxrequests\""]);
+    refused(
+        world.create_as(&thief, &support::request("sr-2").namespace(here).to_string()),
+        &["cannot create resource \"lockboxrequests\""],
+    );
+
+    world.decide(&world.alice(), here, "sr-1", "Approve").unwrap();
+    world.wait_for_phase(here, "sr-1", "AccessGranted");
+    refused(status(json!({"accessUntil": "2099-01-01T00:00:00Z"})), &["status.accessUntil", "never moved"]);
+    refused(status(json!({"accessUntil": null})), &["status.accessUntil"]);
+    refused(status(json!({"approvedAt": "2020-01-01T00:00:00Z"})), &["status.approvedAt"]);
+    refused(status(json!({"grant": {"name": "lockbox-grant-other"}})), &[rests]);
+    refused(status(json!({"grant": {"resources": null}})), &[rests]);
+    refused(status(json!({"phase": "Approved"})), &["the lifecycle has no step from AccessGranted to Approved"]);
+    world.patch(&world.kim(), here, "sr-1", &json!({"spec": {"release": {"reason": "done"}}})).unwrap();
+    world.wait_for_phase(here, "sr-1", "Completed");
+    world.wait_until_closed(here, "sr-1");
+    refused(status(json!({"phase": "AccessGranted"})), &["the lifecycle has no step from Completed to AccessGranted"]);
+    let last = "the request is Completed, and its record is final";
+    refused(status(json!({"reason": "Other", "message": "all is well"})), &[last]);
+    let mut history = world.request(here, "sr-1")["status"]["history"].as_array().unwrap().clone();
+    let mut more = history[0].clone();
+    more["sequence"] = json!(history.len() + 1);
+    history.push(more);
+    refused(status(json!({"history": history})), &[last]);
+    refused(status(json!({"endedAt": "2020-01-01T00:00:00Z"})), &["status.endedAt"]);
+}
+
+#[test]
+fn nobody_forges_edits_or_deletes_an_event_of_the_audit_trail() {
+    let world = &*WORLD;
+    let here = "forged-events";
+    world.subscription(here);
+    world.ask(here, "sr-1");
+    let request = world.request(here, "sr-1");
+    let uid = request["metadata"]["uid"].as_str().unwrap().to_owned();
+    eventually("the first Event is there", || (!world.events(here, "sr-1").is_empty()).then_some(()));
+    world
+        .admin(&[
+            "create",
+            "rolebinding",
+            "nina",
+            "--clusterrole=cluster-admin",
+            "--user=nina@contoso.example",
+            "-n",
+            here,
+        ])
+        .unwrap();
+    let nina = world.user("nina@contoso.example", &[]);
+    let event = |name: &str, changes: Value| {
+        let mut event = json!({
+            "apiVersion": "v1", "kind": "Event", "metadata": {"name": name, "namespace": here},
+            "involvedObject": {"apiVersion": "v1", "kind": "Pod", "name": "shop-0", "namespace": here},
+            "reason": "ApproveLockboxRequest", "message": "Approve Lockbox Request", "type": "Normal",
+            "source": {"component": "example"},
+        });
+        support::merge(&mut event, &changes);
+        event.to_string()
+    };
+    let about = |api: &str, kind: &str| json!({"involvedObject": {"apiVersion": api, "kind": kind, "name": "sr-1", "uid": uid}});
+    let squatted = format!("lockbox.{uid}.0002");
+    for forged in [
+        event("forged", about("lockbox.dev/v1alpha1", "LockboxRequest")),
+        event("forged", about("lockbox.dev/v9", "Anything")),
+        event("forged", about("example.org/v1", "LockboxRequest")),
+        event("forged", about("lockbox.dev/v1alpha1", "RoleAssignment")),
+        event("forged", json!({"source": {"component": "lockbox-operator"}})),
+        event("forged", json!({"source": {"component": "lockbox.dev/operator"}})),
+        event("forged", json!({"reportingComponent": "lockbox.dev/operator", "reportingInstance": "a"})),
+        event(&squatted, json!({})),
+        json!({
+            "apiVersion": "events.k8s.io/v1", "kind": "Event", "metadata": {"name": "forged", "namespace": here},
+            "regarding": {"apiVersion": "lockbox.dev/v1alpha1", "kind": "LockboxRequest", "name": "sr-1", "namespace": here},
+            "reason": "ApproveLockboxRequest", "action": "Approve", "note": "forged", "type": "Normal",
+            "eventTime": "2026-11-23T12:00:00.000000Z", "reportingController": "example.org/a", "reportingInstance": "a",
+        }).to_string(),
+        json!({
+            "apiVersion": "events.k8s.io/v1", "kind": "Event", "metadata": {"name": "forged", "namespace": here},
+            "regarding": {"apiVersion": "v1", "kind": "Pod", "name": "a", "namespace": here},
+            "reason": "ApproveLockboxRequest", "action": "Approve", "note": "forged", "type": "Normal",
+            "eventTime": "2026-11-23T12:00:00.000000Z", "reportingController": "lockbox.dev/operator", "reportingInstance": "a",
+        }).to_string(),
+    ] {
+        refused(world.create_as(&nina, &forged), &[EVENTS]);
+    }
+    world.create_as(&nina, &event("ordinary", json!({}))).expect("other Events are nobody's business");
+    let first = format!("lockbox.{uid}.0001");
+    let rewritten = json!({"message": "nothing happened"}).to_string();
+    for user in [&nina, world.cluster.admin()] {
+        refused(
+            world.kubectl(user, &["patch", "event", &first, "-n", here, "--type=merge", "-p", &rewritten]),
+            &[EVENTS],
+        );
+        refused(world.kubectl(user, &["delete", "event", &first, "-n", here]), &[EVENTS]);
+    }
+    refused(world.kubectl(&nina, &["delete", "events", "--all", "-n", here]), &[EVENTS]);
+    let onto = json!({"reportingComponent": "lockbox.dev/operator"}).to_string();
+    world.create_as(&nina, &event("turned", json!({}))).unwrap();
+    refused(world.kubectl(&nina, &["patch", "event", "turned", "-n", here, "--type=merge", "-p", &onto]), &[EVENTS]);
+    refused(
+        world.kubectl(&thief(world), &["delete", "event", &first, "-n", here]),
+        &["cannot delete resource \"events\""],
+    );
+    refused(world.create_as(&world.kim(), &event("forged", json!({}))), &["cannot create resource \"events\""]);
+    let events = world.events(here, "sr-1");
+    assert_eq!(events.len(), 1, "{events:?}");
+    assert!(events[0].1.starts_with("Create Lockbox Request"), "{events:?}");
+    assert!(events[0].1.contains(KIM), "{events:?}");
+}
+
+#[test]
+fn a_request_that_is_pending_or_grants_access_is_deleted_by_nobody_and_a_finished_one_by_administrators() {
+    let world = &*WORLD;
+    let here = "deleted";
+    world.subscription(here);
+    world.ask(here, "sr-1");
+    world
+        .admin(&[
+            "create",
+            "rolebinding",
+            "nina",
+            "--clusterrole=cluster-admin",
+            "--user=nina@contoso.example",
+            "-n",
+            here,
+        ])
+        .unwrap();
+    let nina = world.user("nina@contoso.example", &[]);
+    let delete = |user: &User, more: &[&str]| {
+        world.kubectl(user, &[&["delete", "lbr", "-n", here, "--wait=false"][..], more].concat())
+    };
+    let unfinished = "a request is deleted only when it is finished; this one is ";
+    for user in [&nina, &world.ada(), world.cluster.admin()] {
+        refused(
+            delete(user, &["sr-1"]),
+            &[unfinished, "CustomerNotified: end it first (spec.cancellation, or a Deny)"],
+        );
+        refused(delete(user, &["sr-1", "--cascade=orphan"]), &[unfinished]);
+        refused(delete(user, &["--all"]), &[unfinished]);
+    }
+    for user in [&world.kim(), &world.alice(), &thief(world)] {
+        refused(delete(user, &["sr-1"]), &["cannot delete resource \"lockboxrequests\""]);
+    }
+    world.decide(&world.alice(), here, "sr-1", "Approve").unwrap();
+    world.wait_for_phase(here, "sr-1", "AccessGranted");
+    for user in [&nina, &world.ada(), world.cluster.admin()] {
+        refused(
+            delete(user, &["sr-1"]),
+            &[unfinished, "AccessGranted: end the access first (spec.release, spec.revocation)"],
+        );
+        refused(delete(user, &["sr-1", "--cascade=orphan"]), &[unfinished]);
+    }
+    world.patch(&world.alice(), here, "sr-1", &json!({"spec": {"revocation": {"reason": "enough"}}})).unwrap();
+    world.wait_until_closed(here, "sr-1");
+    refused(delete(&nina, &["sr-1"]), &["only a Global Administrator deletes it"]);
+    refused(delete(&world.alice(), &["sr-1"]), &["cannot delete resource \"lockboxrequests\""]);
+    delete(&world.ada(), &["sr-1"]).unwrap();
+    // The Events of a request outlive it.
+    assert!(!world.events(here, "sr-1").is_empty());
+}

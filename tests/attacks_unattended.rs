@@ -1,0 +1,245 @@
+//! Attacks on the moments when nobody looks: the operator is down, the settings change, the definition is another for a
+//! while. The tests take turns: each changes what the others rely on.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+
+mod support;
+
+use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
+
+use chrono::{DateTime, Utc};
+use serde_json::{Value, json};
+use support::{ALICE, KIM, World, eventually, refused, repository, request};
+
+static WORLD: LazyLock<World> = LazyLock::new(World::new);
+static TURN: Mutex<()> = Mutex::new(());
+
+fn turn() -> (&'static World, MutexGuard<'static, ()>) {
+    (&*WORLD, TURN.lock().unwrap_or_else(PoisonError::into_inner))
+}
+
+fn moment(text: &Value) -> DateTime<Utc> {
+    text.as_str().unwrap().parse().unwrap()
+}
+
+/// The names of a grant's objects that are there.
+fn objects(world: &World, namespace: &str) -> String {
+    world.admin(&["get", "job,role,rolebinding", "-n", namespace, "-l", "lockbox.dev/request", "-o", "name"]).unwrap()
+}
+
+#[test]
+fn an_approval_that_nobody_looked_at_before_the_deadline_comes_too_late() {
+    let (world, _turn) = turn();
+    world.subscription("too-late");
+    let _settings = world.with_settings(&json!({"pendingTimeout": "5s"}));
+    world.ask("too-late", "early");
+    world.ask("too-late", "late");
+    world.kill_operator();
+    world.decide(&world.alice(), "too-late", "early", "Approve").unwrap();
+    let until = moment(&world.request("too-late", "late")["status"]["pendingUntil"]);
+    eventually("the deadline passes", || (Utc::now() > until).then_some(()));
+    // Admission cannot tell the time: it lets the decision in, and the operator does not count it.
+    world.decide(&world.alice(), "too-late", "late", "Approve").unwrap();
+    world.start_operator();
+    for name in ["early", "late"] {
+        let expired = world.wait_for_phase("too-late", name, "Expired");
+        assert_eq!(World::actions(&expired), ["CreateLockboxRequest", "ExpireLockboxRequest"]);
+    }
+    assert_eq!(objects(world, "too-late"), "");
+    assert!(!world.kim_reads("too-late", "shop-settings"));
+}
+
+#[test]
+fn twelve_deciders_in_parallel_against_the_expiry_end_in_one_outcome() {
+    let (world, _turn) = turn();
+    world.subscription("race");
+    world.assign("race", "team", "Group", "contoso:approvers", "LockboxApprover");
+    let users: Vec<_> = (0..12).map(|n| world.user(&format!("a{n}@contoso.example"), &["contoso:approvers"])).collect();
+    eventually("the team may decide", || {
+        world.kubectl(&users[0], &["auth", "can-i", "patch", "lbr", "-n", "race"]).is_ok().then_some(())
+    });
+    let _settings = world.with_settings(&json!({"pendingTimeout": "3s", "approvals": {"required": 2}}));
+    world.ask("race", "sr-1");
+    let accepted = std::thread::scope(|scope| {
+        let deciders: Vec<_> =
+            users.iter().map(|user| scope.spawn(move || world.decide(user, "race", "sr-1", "Approve").is_ok())).collect();
+        deciders.into_iter().map(|decider| decider.join().unwrap()).filter(|accepted| *accepted).count()
+    });
+    let request = eventually("the race is over", || {
+        let request = world.request("race", "sr-1");
+        let phase = request["status"]["phase"].as_str().unwrap();
+        matches!(phase, "AccessGranted" | "Expired").then_some(request)
+    });
+    let status = &request["status"];
+    let history = status["history"].as_array().unwrap();
+    let approvals: Vec<_> = history.iter().filter(|entry| entry["action"] == "ApproveLockboxRequest").collect();
+    let granted = status["phase"] == "AccessGranted";
+    assert!(approvals.len() <= accepted);
+    assert_eq!(granted, approvals.len() >= 2, "two of them make it, and only they: {history:?}");
+    for approval in approvals {
+        assert!(moment(&approval["at"]) < moment(&status["pendingUntil"]), "{approval}");
+    }
+    assert_eq!(granted, world.kim_reads("race", "shop-settings"));
+    assert_eq!(granted, !objects(world, "race").is_empty());
+}
+
+#[test]
+fn settings_that_change_later_neither_ease_nor_revive_an_old_request() {
+    let (world, _turn) = turn();
+    let here = "old-request";
+    world.subscription(here);
+    world.assign(here, "eve", "User", "eve@contoso.example", "LockboxApprover");
+    let settings = world.with_settings(&json!({"approvals": {"required": 2}, "jit": {"rules": []}, "pendingTimeout": "1h"}));
+    world.create_as(&world.kim(), &request("denied").namespace(here).to_string()).unwrap();
+    world.wait_for_phase(here, "denied", "Rejected");
+    settings.change(&json!({"approvals": {"required": 2}, "pendingTimeout": "1h"}));
+    world.ask(here, "sr-1");
+    let before = world.request(here, "sr-1")["status"]["pendingUntil"].clone();
+    settings.change(&json!({"approvals": {"required": 1}, "pendingTimeout": "4d", "provider": {"engineers": [{"kind": "User", "name": KIM}]}}));
+    world.decide(&world.alice(), here, "sr-1", "Approve").unwrap();
+    let counted = eventually("the approval is counted", || {
+        let request = world.request(here, "sr-1");
+        World::actions(&request).contains(&"ApproveLockboxRequest").then_some(request)
+    });
+    assert_eq!(counted["status"]["phase"], "CustomerNotified", "two were needed when the request was made");
+    assert_eq!(counted["status"]["reason"], "WaitingForQuorum");
+    assert_eq!(counted["status"]["pendingUntil"], before, "no clock starts again");
+    world.admin(&["create", "rolebinding", "joe", "--clusterrole=lockbox-approver", "--user=joe@provider.example", "-n", here]).unwrap();
+    let joe = world.user("joe@provider.example", &["provider:engineers"]);
+    refused(world.decide(&joe, here, "sr-1", "Approve"), &["you are one of the provider's people"]);
+    world.decide(&world.user("eve@contoso.example", &[]), here, "sr-1", "Deny").unwrap();
+    world.wait_for_phase(here, "sr-1", "Denied");
+    assert_eq!(world.phase(here, "denied"), "Rejected");
+}
+
+#[test]
+fn switched_off_while_it_waits_or_grants_a_request_ends_and_says_so() {
+    let (world, _turn) = turn();
+    let here = "off";
+    world.subscription(here);
+    let settings = world.with_settings(&json!({}));
+    world.ask(here, "pending");
+    world.grant(here, "granted");
+    assert!(world.kim_reads(here, "shop-settings"));
+    settings.change(&json!({"enabled": false}));
+    for (name, phase) in [("pending", "Cancelled"), ("granted", "Revoked")] {
+        assert_eq!(world.wait_for_phase(here, name, phase)["status"]["reason"], "LockboxDisabled");
+    }
+    assert!(!world.kim_reads(here, "shop-settings"));
+    world.create_as(&world.kim(), &request("new").namespace(here).to_string()).unwrap();
+    world.wait_for_phase(here, "new", "NotTriggered");
+    refused(world.decide(&world.alice(), here, "new", "Approve"), &["not waiting for the customer: its phase is NotTriggered"]);
+}
+
+#[test]
+fn a_grant_that_a_stolen_token_makes_without_an_approval_is_ended_by_the_sweep() {
+    let (world, _turn) = turn();
+    let here = "unapproved";
+    world.subscription(here);
+    world.ask(here, "sr-1");
+    world.kill_operator();
+    let thief = world.cluster.service_account("lockbox-system", "lockbox-operator").unwrap();
+    let uid = world.request(here, "sr-1")["metadata"]["uid"].as_str().unwrap().to_owned();
+    let name = format!("lockbox-grant-{uid}");
+    let until = (Utc::now() + chrono::TimeDelta::hours(2)).format("%Y-%m-%dT%H:%M:%SZ").to_string();
+    let make = |api: &str, kind: &str, owner: Value, content: Value| {
+        let mut object = json!({
+            "apiVersion": api, "kind": kind,
+            "metadata": {"name": name, "namespace": here, "ownerReferences": [owner],
+                "labels": {"lockbox.dev/request": "sr-1", "lockbox.dev/request-uid": uid, "app.kubernetes.io/managed-by": "lockbox"},
+                "annotations": {"lockbox.dev/access-until": until}},
+        });
+        support::merge(&mut object, &content);
+        world.create_as(&thief, &object.to_string()).unwrap();
+    };
+    let template = json!({"spec": {"restartPolicy": "Never", "containers": [{"name": "none", "image": "none.invalid/none"}]}});
+    make("batch/v1", "Job", json!({"apiVersion": "lockbox.dev/v1alpha1", "kind": "LockboxRequest", "name": "sr-1", "uid": uid}),
+        json!({"spec": {"parallelism": 0, "activeDeadlineSeconds": 7200, "ttlSecondsAfterFinished": 0, "template": template}}));
+    let job = world.get("job", here, &name)["metadata"]["uid"].clone();
+    let owner = || json!({"apiVersion": "batch/v1", "kind": "Job", "name": name, "uid": job});
+    let rbac = "rbac.authorization.k8s.io";
+    make(&format!("{rbac}/v1"), "Role", owner(),
+        json!({"rules": [{"apiGroups": [""], "resources": ["configmaps"], "resourceNames": ["shop-settings"], "verbs": ["get"]}]}));
+    make(&format!("{rbac}/v1"), "RoleBinding", owner(),
+        json!({"roleRef": {"apiGroup": rbac, "kind": "Role", "name": name}, "subjects": [{"apiGroup": rbac, "kind": "User", "name": KIM}]}));
+    assert!(world.kim_reads(here, "shop-settings"), "the attack works until somebody looks");
+    world.start_operator();
+    eventually("the sweep ends it", || (!world.kim_reads(here, "shop-settings")).then_some(()));
+    eventually("nothing is left", || objects(world, here).is_empty().then_some(()));
+    assert_eq!(world.phase(here, "sr-1"), "CustomerNotified");
+}
+
+#[test]
+fn an_object_that_squats_a_grants_name_is_not_adopted() {
+    let (world, _turn) = turn();
+    let here = "adopted";
+    world.subscription(here);
+    world.ask(here, "sr-1");
+    let name = format!("lockbox-grant-{}", world.request(here, "sr-1")["metadata"]["uid"].as_str().unwrap());
+    // Made while the policy is away: with it, nobody can (see attacks_grants).
+    let away = ["get", "validatingadmissionpolicybinding", "lockbox-grants", "-o", "json"];
+    let mut policy: Value = serde_json::from_str(&world.admin(&away).unwrap()).unwrap();
+    policy["metadata"] = json!({"name": "lockbox-grants", "labels": policy["metadata"]["labels"], "annotations": policy["metadata"]["annotations"]});
+    world.admin(&["delete", "validatingadmissionpolicybinding", "lockbox-grants"]).unwrap();
+    let squatted = ["create", "role", &name, "--verb=get,list", "--resource=configmaps", "-n", here];
+    eventually("the policy is away", || world.admin(&squatted).is_ok().then_some(()));
+    world.create_as(world.cluster.admin(), &policy.to_string()).unwrap();
+    eventually("the policy is back", || {
+        world.admin(&["create", "role", "lockbox-grant-probe", "--verb=get", "--resource=pods", "-n", here, "--dry-run=server"]).is_err().then_some(())
+    });
+    world.decide(&world.alice(), here, "sr-1", "Approve").unwrap();
+    let failed = eventually("the request ends", || {
+        let request = world.request(here, "sr-1");
+        request["status"]["endedAt"].is_string().then_some(request)
+    });
+    assert_eq!(failed["status"]["phase"], "Failed");
+    let message = failed["status"]["message"].as_str().unwrap();
+    assert!(message.contains(&name) && message.contains("exists and is not ours"), "{message}");
+    assert!(!world.kim_reads(here, "shop-settings") && !world.kim_reads(here, "other"));
+    assert_eq!(failed["spec"]["decisions"][ALICE]["verdict"], "Approve");
+}
+
+#[test]
+fn a_stored_object_that_no_longer_parses_does_not_stop_the_others() {
+    let (world, _turn) = turn();
+    let (bad, good) = ("unreadable", "readable");
+    world.subscription(bad);
+    world.subscription(good);
+    world.ask(good, "before");
+    // An older or looser definition, for as long as it takes to store what ours would refuse.
+    let crds = repository("crds/lockboxrequests.yaml");
+    let strict = std::fs::read_to_string(&crds).unwrap();
+    let mut loose: Value = serde_yaml_ng::from_str(&strict).unwrap();
+    let schema = &mut loose["spec"]["versions"][0]["schema"]["openAPIV3Schema"];
+    schema.as_object_mut().unwrap().remove("x-kubernetes-validations");
+    schema["properties"]["spec"] = json!({
+        "type": "object", "x-kubernetes-preserve-unknown-fields": true,
+        "properties": {"scope": {"type": "string"}, "service": {"type": "string"},
+            "requester": {"type": "object", "x-kubernetes-preserve-unknown-fields": true, "properties": {"username": {"type": "string"}}}},
+    });
+    world.pipe(world.cluster.admin(), &["replace", "-f", "-"], &loose.to_string()).unwrap();
+    let broken = json!({
+        "apiVersion": "lockbox.dev/v1alpha1", "kind": "LockboxRequest", "metadata": {"name": "broken", "namespace": bad},
+        "spec": {"requester": {"username": KIM, "groups": ["provider:engineers", "provider:secure-workstations"]},
+            "scope": "Subscription", "duration": {"not": "a duration"}, "justification": 7},
+    });
+    eventually("the looser definition is served", || {
+        world.pipe(&world.kim(), &["create", "--validate=false", "-f", "-"], &broken.to_string()).is_ok().then_some(())
+    });
+    world.admin(&["replace", "-f", crds.to_str().unwrap()]).unwrap();
+    eventually("the definition is as strict as before", || {
+        let unparsable = broken.to_string().replace("broken", "again");
+        world.pipe(&world.kim(), &["create", "--dry-run=server", "--validate=false", "-f", "-"], &unparsable)
+            .is_err_and(|said| said.contains("spec.duration")).then_some(())
+    });
+    // The others, those of before and new ones, also after a restart, which reads everything again.
+    world.decide(&world.alice(), good, "before", "Approve").unwrap();
+    world.wait_for_phase(good, "before", "AccessGranted");
+    world.kill_operator();
+    world.start_operator();
+    world.grant(good, "after");
+    world.grant(bad, "neighbour");
+    let log = world.operator_log();
+    assert!(log.contains("broken") && log.contains("cannot be read"), "the log names the object");
+    assert_eq!(world.phase(bad, "broken"), "");
+}
