@@ -98,6 +98,19 @@ fn nobody_asks_in_anothers_name_or_with_facts_of_a_sign_in_that_they_do_not_have
 }
 
 #[test]
+fn of_a_sign_in_only_what_the_rules_look_at_is_recorded() {
+    let world = &*WORLD;
+    let extra: &[(&str, &[&str])] =
+        &[("provider.example/amr", &["mfa"]), ("authentication.kubernetes.io/credential-id", &["secret-number"])];
+    let groups = &["provider:engineers", "provider:secure-workstations"];
+    let kim = world.cluster.user_with_extra(KIM, groups, extra).unwrap();
+    let manifest = request("sr-1").namespace("default").to_string();
+    let made = world.pipe(&kim, &["create", "--dry-run=server", "-o", "json", "-f", "-"], &manifest).unwrap();
+    let made: Value = serde_json::from_str(&made).unwrap();
+    assert_eq!(made["spec"]["requester"], json!({"username": KIM, "groups": groups, "extra": {"provider.example/amr": ["mfa"]}}));
+}
+
+#[test]
 fn who_may_create_requests_by_rbac_alone_and_is_not_the_providers_is_rejected() {
     let world = &*WORLD;
     world.subscription("not-the-providers");

@@ -84,6 +84,57 @@ fn twelve_deciders_in_parallel_against_the_expiry_end_in_one_outcome() {
 }
 
 #[test]
+fn a_deny_that_arrives_together_with_an_approve_wins() {
+    let (world, _turn) = turn();
+    let here = "together";
+    world.subscription(here);
+    world.assign(here, "zoe", "User", "zoe@contoso.example", "LockboxApprover");
+    world.ask(here, "sr-1");
+    world.kill_operator();
+    world.decide(&world.alice(), here, "sr-1", "Approve").unwrap();
+    world.decide(&world.user("zoe@contoso.example", &[]), here, "sr-1", "Deny").unwrap();
+    world.start_operator();
+    let denied = world.wait_for_phase(here, "sr-1", "Denied");
+    assert_eq!(World::actions(&denied), ["CreateLockboxRequest", "ApproveLockboxRequest", "DenyLockboxRequest"]);
+    assert_eq!(objects(world, here), "");
+}
+
+#[test]
+fn a_deadline_job_that_something_in_the_cluster_holds_back_gives_no_access() {
+    let (world, _turn) = turn();
+    let here = "suspended";
+    world.subscription(here);
+    world.ask(here, "sr-1");
+    // As Kueue does with a webhook: every new Job is suspended.
+    let policy = json!({
+        "apiVersion": "admissionregistration.k8s.io/v1", "kind": "MutatingAdmissionPolicy", "metadata": {"name": "suspend-jobs"},
+        "spec": {"failurePolicy": "Fail", "reinvocationPolicy": "Never",
+            "matchConstraints": {"resourceRules": [{"apiGroups": ["batch"], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["jobs"]}]},
+            "mutations": [{"patchType": "JSONPatch", "jsonPatch": {"expression": "[JSONPatch{op: \"add\", path: \"/spec/suspend\", value: true}]"}}]},
+    });
+    let binding = json!({
+        "apiVersion": "admissionregistration.k8s.io/v1", "kind": "MutatingAdmissionPolicyBinding", "metadata": {"name": "suspend-jobs"},
+        "spec": {"policyName": "suspend-jobs"},
+    });
+    world.create_as(world.cluster.admin(), &policy.to_string()).unwrap();
+    world.create_as(world.cluster.admin(), &binding.to_string()).unwrap();
+    let probe = ["create", "job", "probe", "--image=none.invalid/none", "-n", here, "--dry-run=server", "-o", "jsonpath={.spec.suspend}"];
+    eventually("new Jobs are suspended", || world.admin(&probe).is_ok_and(|suspend| suspend == "true").then_some(()));
+    world.decide(&world.alice(), here, "sr-1", "Approve").unwrap();
+    let failed = eventually("the request ends", || {
+        let request = world.request(here, "sr-1");
+        request["status"]["endedAt"].is_string().then_some(request)
+    });
+    world.admin(&["delete", "mutatingadmissionpolicybinding,mutatingadmissionpolicy", "suspend-jobs"]).unwrap();
+    eventually("new Jobs are as they were", || world.admin(&probe).is_ok_and(|suspend| suspend != "true").then_some(()));
+    assert_eq!(failed["status"]["phase"], "Failed");
+    let message = failed["status"]["message"].as_str().unwrap();
+    assert!(message.contains("is not suspended") && message.contains("something in this cluster has changed it"), "{message}");
+    assert_eq!(objects(world, here), "");
+    assert!(!world.kim_reads(here, "shop-settings"));
+}
+
+#[test]
 fn settings_that_change_later_neither_ease_nor_revive_an_old_request() {
     let (world, _turn) = turn();
     let here = "old-request";

@@ -1,0 +1,90 @@
+//! Attacks on an installation with the stricter options of the chart and of the API server.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+
+mod support;
+
+use lockbox_cluster::Options;
+use serde_json::json;
+use support::{World, eventually, example, refused, repository};
+
+#[test]
+fn the_operators_token_is_of_no_use_outside_of_its_pod() {
+    let world = World::installed(Options::default());
+    let mut helm = world.cluster.helm(world.cluster.admin());
+    helm.args(["upgrade", "lockbox"]).arg(repository("charts/lockbox"));
+    helm.args(["-n", "lockbox-system", "--reuse-values", "--set", "operator.onlyFromItsPod=true"]);
+    helm.args(["--set", "provider.onlyThroughLockbox=true,provider.groups[0]=provider:engineers,provider.users[0]=kim@provider.example"]);
+    lockbox_cluster::output(helm).unwrap();
+    world.namespace("elsewhere");
+    let people = json!({
+        "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding",
+        "metadata": {"name": "lockbox-people-1", "labels": {"lockbox.dev/people": "requester", "app.kubernetes.io/managed-by": "lockbox"}},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "lockbox-requester"},
+        "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": "mallory@provider.example"}],
+    })
+    .to_string();
+    let account = "system:serviceaccount:lockbox-system:lockbox-operator";
+    let create = ["create", "--dry-run=server", "-f", "-"];
+    let thief = world.cluster.service_account("lockbox-system", "lockbox-operator").unwrap();
+    let own = "the lockbox operator writes from its own Pod alone";
+    eventually("the policy is in force", || world.pipe(&thief, &create, &people).is_err().then_some(()));
+    refused(world.pipe(&thief, &create, &people), &[own]);
+    refused(world.kubectl(&thief, &["delete", "clusterrole", "view"]), &["denied request"]);
+    let impersonator = format!("--as={account}");
+    refused(world.pipe(world.cluster.admin(), &[&create[..], &[&impersonator]].concat(), &people), &[own]);
+    let groups = &["system:serviceaccounts", "system:serviceaccounts:lockbox-system", "system:authenticated"];
+    let from = |pod: &str| {
+        let extra: &[(&str, &[&str])] = &[("authentication.kubernetes.io/pod-name", &[pod])];
+        let user = world.cluster.user_with_extra(account, groups, extra).unwrap();
+        world.pipe(&user, &create, &people)
+    };
+    refused(from("shop-0"), &[own]);
+    from("lockbox-operator-5d4f9c7b6-x2x2x").expect("its own Pod may");
+
+    // provider.onlyThroughLockbox: nobody but Global Administrators binds the provider's people.
+    world.admin(&["create", "clusterrolebinding", "nina", "--clusterrole=admin", "--user=nina@contoso.example"]).unwrap();
+    let nina = world.user("nina@contoso.example", &[]);
+    let through = "the provider's people get rights through a LockboxRequest";
+    let bind = |subject: &str| {
+        world.kubectl(&nina, &["create", "rolebinding", "b", "--clusterrole=view", subject, "-n", "elsewhere", "--dry-run=server"])
+    };
+    for subject in ["--user=kim@provider.example", "--group=provider:engineers", "--group=system:authenticated"] {
+        refused(bind(subject), &[through]);
+    }
+    bind("--user=olga@contoso.example").expect("the customer's own people are not Lockbox's business");
+    // provider.users and groups: known before and without the settings.
+    let provider = json!({
+        "apiVersion": "lockbox.dev/v1alpha1", "kind": "RoleAssignment", "metadata": {"name": "kim", "namespace": "elsewhere"},
+        "spec": {"principal": {"kind": "User", "name": "kim@provider.example"}, "role": "LockboxApprover", "scope": "Subscription"},
+    });
+    let said = world.pipe(&world.ada(), &["create", "--dry-run=server", "-f", "-"], &provider.to_string());
+    refused(said, &["kim@provider.example belongs to the provider, and cannot decide for the customer"]);
+}
+
+#[test]
+fn an_api_server_that_guards_owner_references_and_approvals_that_name_what_they_approve() {
+    let plugin = "--enable-admission-plugins=OwnerReferencesPermissionEnforcement".to_owned();
+    let world = World::installed(Options { apiserver_args: vec![plugin], ..Options::default() });
+    let mut helm = world.cluster.helm(world.cluster.admin());
+    helm.args(["upgrade", "lockbox"]).arg(repository("charts/lockbox"));
+    helm.args(["-n", "lockbox-system", "--reuse-values", "--set", "approvals.requireEffectHash=true"]);
+    lockbox_cluster::output(helm).unwrap();
+    world.start_operator();
+    world.apply_as(&world.ada(), &example("global-administrator/settings.yaml")).unwrap();
+    world.wait_for_settings();
+    world.subscription("strict");
+    world.ask("strict", "sr-1");
+    let hash = world.request("strict", "sr-1")["status"]["effect"]["hash"].as_str().unwrap().to_owned();
+    let alice = world.alice();
+    let names = "an approval names what it approves: read status.effect, then add \"effectHash\"";
+    let said = eventually("the policy is in force", || {
+        let patch = json!({"spec": {"decision": {"verdict": "Approve"}}}).to_string();
+        world.kubectl(&alice, &["patch", "lbr", "sr-1", "-n", "strict", "--type=merge", "--dry-run=server", "-p", &patch]).err()
+    });
+    assert!(said.contains(names) && said.contains(&hash), "{said}");
+    let decision = json!({"spec": {"decision": {"verdict": "Approve", "effectHash": hash}}});
+    world.patch(&alice, "strict", "sr-1", &decision).unwrap();
+    world.wait_for_phase("strict", "sr-1", "AccessGranted");
+    assert!(world.kim_reads("strict", "shop-settings"));
+}
