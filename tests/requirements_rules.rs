@@ -24,6 +24,7 @@ fn rules(rules: &[Value]) -> Value {
 }
 
 /// A rule for everything that the example request asks for.
+#[allow(clippy::needless_pass_by_value, reason = "reads better where it is called")]
 fn permit(name: &str, matches: Value, require: Value) -> Value {
     json!({"name": name, "match": matches, "effect": "Permit", "require": require})
 }
