@@ -9,6 +9,7 @@ pub mod conditions;
 pub mod decisions;
 pub mod evaluate;
 pub mod facts;
+mod grant;
 pub mod history;
 pub mod jit;
 pub mod people;
@@ -18,4 +19,5 @@ pub mod settings;
 mod step;
 
 pub use facts::{Facts, GrantView, RoleView};
-pub use step::{Action, GrantPlan, Step, step};
+pub use grant::GrantPlan;
+pub use step::{Action, Step, step};

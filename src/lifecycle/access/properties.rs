@@ -174,9 +174,7 @@ fn allows(rules: &[PolicyRule], call: &Call) -> bool {
         let group = has(rule.api_groups.as_ref(), call.group);
         let of_every_kind = call.resource.split_once('/').map(|(_, sub)| format!("*/{sub}"));
         let resource = has(rule.resources.as_ref(), call.resource)
-            || of_every_kind.is_some_and(|wild| {
-                rule.resources.as_ref().is_some_and(|items| items.contains(&wild))
-            });
+            || of_every_kind.is_some_and(|wild| rule.resources.as_ref().is_some_and(|items| items.contains(&wild)));
         let names = rule.resource_names.as_deref().unwrap_or_default();
         let name = names.is_empty() || names.iter().any(|name| name == call.name);
         verb && group && resource && name
