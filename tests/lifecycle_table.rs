@@ -945,6 +945,24 @@ fn approved_rows() -> Vec<Row> {
             "DeadlinePassed",
             "status.accessUntil",
         ),
+        row(
+            "a quota stands in the way",
+            granted_as(approved(), GrantView::Blocked("exceeded quota: small".into())),
+            Approved,
+            Approved,
+            "WaitingForQuota",
+            &[],
+        )
+        .says("exceeded quota: small"),
+        row(
+            "a quota stood in the way until the end",
+            past_deadline(granted_as(approved(), GrantView::Blocked("exceeded quota".into()))),
+            Approved,
+            Failed,
+            "DeadlinePassed",
+            &[FailAccess],
+        )
+        .before(Before::EndGrant { early: true }),
         row("released before access began", released(approved()), Approved, Completed, "Released", &[CompleteAccess])
             .before(Before::EndGrant { early: true })
             .says(KIM),
@@ -1167,10 +1185,11 @@ fn every_row_of_the_table_holds() {
         }
         check(!message.is_empty() && message.matches(['.', ':']).count() > 0, format!("is no sentence: {message}"));
         // Publishing comes after the status, and access before its announcement.
-        let publishes = !entries.is_empty() && row.to != Phase::Approved;
+        let announced = row.to != Phase::Approved || row.from == Phase::Approved;
+        let publishes = !entries.is_empty() && announced;
         let published =
             usize::try_from(row.world.request.status.as_ref().and_then(|s| s.events_published).unwrap_or(0)).unwrap();
-        let due = row.to != Phase::Approved && status.history.len() > row.world.published.unwrap_or(published);
+        let due = announced && status.history.len() > row.world.published.unwrap_or(published);
         check(!publishes || due, "nothing is left to publish".into());
         let expected =
             if due { vec![Action::Publish { after: row.world.published.unwrap_or(published) }] } else { vec![] };
