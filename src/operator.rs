@@ -211,7 +211,16 @@ impl Wiring {
             .filter_map(move |binding| future::ready(of_grant(binding.labels(), &home)));
 
         let requests = Arc::new(Requests::new(self.context, bindings.clone(), cluster_bindings.clone()));
+        // These stores are filled by this very controller, so its reconcilers run already while they wait for them. One
+        // shared wait for all: of many who wait for a store directly, kube wakes the last one alone.
         let ready = self.ready;
+        let known = async move {
+            ready.await;
+            filled(&bindings).await;
+            filled(&cluster_bindings).await;
+        }
+        .boxed()
+        .shared();
         let run = Controller::for_stream(changed, store)
             .with_config(self.limits)
             .reconcile_on(touched)
@@ -219,17 +228,7 @@ impl Wiring {
             .reconcile_on(of_cluster_bindings)
             .graceful_shutdown_on(until_stopped(self.stopped))
             .run(
-                move |request, requests| {
-                    // These stores are filled by this very controller, so it runs already while it waits for them.
-                    let (ready, bindings, cluster_bindings) =
-                        (ready.clone(), bindings.clone(), cluster_bindings.clone());
-                    async move {
-                        ready.await;
-                        filled(&bindings).await;
-                        filled(&cluster_bindings).await;
-                        requests::reconcile(request, requests).await
-                    }
-                },
+                after(known, requests::reconcile),
                 requests::on_error,
                 requests,
             );
