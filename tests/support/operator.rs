@@ -13,7 +13,8 @@ use lockbox_cluster::User;
 pub const LOG: &str = "lockbox-operator.log";
 
 /// Runs the operator as a child and kills it with -9 when standard input closes: when the test drops it, or is killed.
-const GUARD: &str = r#"exec 3>&1 >&2; "$@" 3>&- </dev/null & echo $! >&3; exec 3>&-; read -r _; kill -KILL $!; wait"#;
+const GUARD: &str =
+    r#"exec 3>&1 >&2; "$@" 3>&- </dev/null & echo $! >&3; exec 3>&-; read -r _; kill -KILL $!; wait $!"#;
 
 /// A running operator; dropping it is `kill -9`.
 pub struct Operator {
@@ -58,6 +59,20 @@ impl Operator {
             // A zombie has ended: the shell reaps it later.
             (state.is_empty() || state.contains(") Z ")).then_some(())
         });
+    }
+
+    /// The same, and with which code it ended.
+    pub fn exit_code(mut self) -> Option<i32> {
+        let pid = self.pid;
+        let asked = Command::new("kill").args(["-TERM", &pid.to_string()]).status().unwrap();
+        assert!(asked.success());
+        super::eventually("the operator stops when asked", || {
+            let state = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+            (state.is_empty() || state.contains(") Z ")).then_some(())
+        });
+        // The shell ends as the operator did.
+        self.orders = None;
+        self.shell.wait().unwrap().code()
     }
 }
 
