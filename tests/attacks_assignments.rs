@@ -33,27 +33,52 @@ fn nobody_makes_themselves_or_the_providers_people_an_approver() {
     let here = "made-approver";
     world.subscription(here);
     for user in [world.kim(), world.user("bob@contoso.example", &[])] {
-        refused(try_create(world, &user, &assignment(here, "mine", &user.name)), &["cannot create resource \"roleassignments\""]);
-        refused(world.kubectl(&user, &["delete", "lra", "alice", "-n", here]), &["cannot delete resource \"roleassignments\""]);
+        refused(
+            try_create(world, &user, &assignment(here, "mine", &user.name)),
+            &["cannot create resource \"roleassignments\""],
+        );
+        refused(
+            world.kubectl(&user, &["delete", "lra", "alice", "-n", here]),
+            &["cannot delete resource \"roleassignments\""],
+        );
     }
     // The provider's people whom RBAC would let through: an engineer who administers the namespace.
-    world.admin(&["create", "rolebinding", "kim", "--clusterrole=lockbox-owner", &format!("--user={KIM}"), "-n", here]).unwrap();
+    world
+        .admin(&["create", "rolebinding", "kim", "--clusterrole=lockbox-owner", &format!("--user={KIM}"), "-n", here])
+        .unwrap();
     let providers = "you are one of the provider's people, and they assign no roles";
-    refused(try_create(world, &world.kim(), &assignment(here, "mine", KIM)), &[providers, "Owners and Global Administrators do"]);
+    refused(
+        try_create(world, &world.kim(), &assignment(here, "mine", KIM)),
+        &[providers, "Owners and Global Administrators do"],
+    );
     refused(try_create(world, &world.kim(), &assignment(here, "mine", "bob@contoso.example")), &[providers]);
     refused(world.kubectl(&world.kim(), &["delete", "lra", "alice", "-n", here]), &[providers]);
     refused(patch(world, &world.kim(), here, "alice", &json!({"metadata": {"labels": {"a": "b"}}})), &[providers]);
     // An Owner who assigns the provider, everybody, or a component: stored, and never counted; or refused.
     let alice = world.alice();
     let built_in = "must not be a built-in user or group";
-    refused(try_create(world, &alice, &assignment(here, "all", "system:authenticated").set("/spec/principal/kind", "Group")), &["spec.principal", built_in]);
-    refused(try_create(world, &alice, &assignment(here, "all", "system:serviceaccount:a:b")), &["spec.principal", built_in]);
+    refused(
+        try_create(
+            world,
+            &alice,
+            &assignment(here, "all", "system:authenticated").set("/spec/principal/kind", "Group"),
+        ),
+        &["spec.principal", built_in],
+    );
+    refused(
+        try_create(world, &alice, &assignment(here, "all", "system:serviceaccount:a:b")),
+        &["spec.principal", built_in],
+    );
     let engineers = assignment(here, "engineers", "provider:engineers").set("/spec/principal/kind", "Group");
     world.create_as(&alice, &engineers.to_string()).unwrap();
     world.ask(here, "sr-1");
     let status = world.request(here, "sr-1")["status"].clone();
     assert_eq!(status["approvers"].as_array().unwrap().len(), 1, "Alice alone: {}", status["approvers"]);
-    assert!(status["excludedApprovers"].to_string().contains("belongs to the provider"), "{}", status["excludedApprovers"]);
+    assert!(
+        status["excludedApprovers"].to_string().contains("belongs to the provider"),
+        "{}",
+        status["excludedApprovers"]
+    );
     let joe = world.user("joe@provider.example", &["provider:engineers"]);
     refused(world.decide(&joe, here, "sr-1", "Approve"), &["you are one of the provider's people"]);
 }
@@ -66,19 +91,35 @@ fn an_old_assignment_is_not_turned_into_another() {
     world.assign(here, "eve", "User", "eve@contoso.example", "LockboxApprover");
     let anew = "is immutable: delete this assignment and create another";
     for user in [&world.alice(), &world.ada(), world.cluster.admin()] {
-        refused(patch(world, user, here, "eve", &json!({"spec": {"principal": {"name": "mallory@contoso.example"}}})), &["spec.principal", anew]);
+        refused(
+            patch(world, user, here, "eve", &json!({"spec": {"principal": {"name": "mallory@contoso.example"}}})),
+            &["spec.principal", anew],
+        );
         refused(patch(world, user, here, "eve", &json!({"spec": {"role": "Owner"}})), &["spec.role", anew]);
         refused(patch(world, user, here, "eve", &json!({"spec": {"type": "Eligible"}})), &["spec.type", anew]);
     }
     let alice = world.alice();
-    refused(patch(world, &alice, here, "eve", &json!({"spec": {"activation": {"justification": "a", "duration": "1h"}}})), &["only an Eligible assignment is activated"]);
+    refused(
+        patch(world, &alice, here, "eve", &json!({"spec": {"activation": {"justification": "a", "duration": "1h"}}})),
+        &["only an Eligible assignment is activated"],
+    );
     let owner = json!([{"apiVersion": "v1", "kind": "ConfigMap", "name": "gone", "uid": "00000000-0000-0000-0000-000000000001"}]);
-    refused(patch(world, &alice, here, "eve", &json!({"metadata": {"ownerReferences": owner}})), &["metadata.ownerReferences stays empty"]);
-    refused(patch(world, &alice, here, "eve", &json!({"metadata": {"finalizers": ["example.org/stay"]}})), &["metadata.finalizers stays empty"]);
-    let stays = assignment(here, "stays", "zoe@contoso.example").set("/metadata/finalizers", json!(["example.org/stay"]));
+    refused(
+        patch(world, &alice, here, "eve", &json!({"metadata": {"ownerReferences": owner}})),
+        &["metadata.ownerReferences stays empty"],
+    );
+    refused(
+        patch(world, &alice, here, "eve", &json!({"metadata": {"finalizers": ["example.org/stay"]}})),
+        &["metadata.finalizers stays empty"],
+    );
+    let stays =
+        assignment(here, "stays", "zoe@contoso.example").set("/metadata/finalizers", json!(["example.org/stay"]));
     refused(try_create(world, &alice, &stays), &["metadata.finalizers stays empty"]);
     let eve = world.user("eve@contoso.example", &[]);
-    refused(patch(world, &eve, here, "eve", &json!({"spec": {"role": "Owner"}})), &["cannot patch resource \"roleassignments\""]);
+    refused(
+        patch(world, &eve, here, "eve", &json!({"spec": {"role": "Owner"}})),
+        &["cannot patch resource \"roleassignments\""],
+    );
     refused(try_create(world, &eve, &assignment(here, "friend", "bob@contoso.example")), &["cannot create resource"]);
 }
 
@@ -87,20 +128,46 @@ fn an_owner_does_not_become_global_administrator() {
     let world = &*WORLD;
     world.subscription("climbs");
     let alice = world.alice();
-    let tenant = |namespace: &str| assignment(namespace, "alice-too", ALICE).set("/spec/role", "GlobalAdministrator").set("/spec/scope", "Tenant");
+    let tenant = |namespace: &str| {
+        assignment(namespace, "alice-too", ALICE).set("/spec/role", "GlobalAdministrator").set("/spec/scope", "Tenant")
+    };
     refused(try_create(world, &alice, &tenant("lockbox-tenant")), &["cannot create resource \"roleassignments\""]);
     refused(try_create(world, &alice, &tenant("climbs")), &["denied request"]);
     let mixed = assignment("climbs", "a", ALICE).set("/spec/role", "GlobalAdministrator");
     refused(try_create(world, &alice, &mixed), &["spec.scope", "GlobalAdministrator goes with scope Tenant"]);
     // An owner of the tenant's own namespace, made by the cluster's administrator.
-    world.admin(&["create", "rolebinding", "alice", "--clusterrole=lockbox-owner", &format!("--user={ALICE}"), "-n", "lockbox-tenant"]).unwrap();
-    refused(try_create(world, &alice, &tenant("lockbox-tenant")), &["assignments of scope Tenant are written by Global Administrators alone"]);
-    refused(try_create(world, &alice, &assignment("lockbox-tenant", "b", ALICE)), &["lockbox-tenant takes assignments of scope Tenant alone"]);
+    world
+        .admin(&[
+            "create",
+            "rolebinding",
+            "alice",
+            "--clusterrole=lockbox-owner",
+            &format!("--user={ALICE}"),
+            "-n",
+            "lockbox-tenant",
+        ])
+        .unwrap();
+    refused(
+        try_create(world, &alice, &tenant("lockbox-tenant")),
+        &["assignments of scope Tenant are written by Global Administrators alone"],
+    );
+    refused(
+        try_create(world, &alice, &assignment("lockbox-tenant", "b", ALICE)),
+        &["lockbox-tenant takes assignments of scope Tenant alone"],
+    );
     for namespace in ["kube-system", "lockbox-system"] {
-        refused(try_create(world, &world.ada(), &assignment(namespace, "a", ALICE)), &["no access to namespace", "so nobody approves it there"]);
+        refused(
+            try_create(world, &world.ada(), &assignment(namespace, "a", ALICE)),
+            &["no access to namespace", "so nobody approves it there"],
+        );
     }
-    refused(try_create(world, &world.ada(), &tenant("climbs")), &["an assignment of scope Tenant lives in namespace lockbox-tenant, not in climbs"]);
-    world.pipe(&world.ada(), &["create", "--dry-run=server", "-f", "-"], &tenant("lockbox-tenant").to_string()).expect("Ada may");
+    refused(
+        try_create(world, &world.ada(), &tenant("climbs")),
+        &["an assignment of scope Tenant lives in namespace lockbox-tenant, not in climbs"],
+    );
+    world
+        .pipe(&world.ada(), &["create", "--dry-run=server", "-f", "-"], &tenant("lockbox-tenant").to_string())
+        .expect("Ada may");
 }
 
 #[test]
@@ -118,21 +185,50 @@ fn an_eligible_approver_activates_their_own_assignment_and_nothing_else() {
     }
     let carol = world.user("carol@contoso.example", &[]);
     let activate = json!({"spec": {"activation": activation}});
-    eventually("Carol may patch", || world.kubectl(&carol, &["auth", "can-i", "patch", "lra/carol", "-n", here]).is_ok().then_some(()));
+    eventually("Carol may patch", || {
+        world.kubectl(&carol, &["auth", "can-i", "patch", "lra/carol", "-n", here]).is_ok().then_some(())
+    });
     for other in [&alice, &world.ada(), world.cluster.admin()] {
-        refused(patch(world, other, here, "carol", &activate), &["only carol@contoso.example activates this assignment"]);
+        refused(
+            patch(world, other, here, "carol", &activate),
+            &["only carol@contoso.example activates this assignment"],
+        );
     }
     refused(patch(world, &carol, here, "dave", &activate), &["only dave@contoso.example activates this assignment"]);
-    refused(patch(world, &carol, here, "alice", &json!({"metadata": {"labels": {"a": "b"}}})), &["you may change spec.activation of your own assignment, and nothing else of it"]);
-    refused(patch(world, &carol, here, "carol", &json!({"metadata": {"annotations": {"a": "b"}}})), &["and nothing else of it"]);
-    let bad = |duration: &str| patch(world, &carol, here, "carol", &json!({"spec": {"activation": {"justification": "a", "duration": duration}}}));
+    refused(
+        patch(world, &carol, here, "alice", &json!({"metadata": {"labels": {"a": "b"}}})),
+        &["you may change spec.activation of your own assignment, and nothing else of it"],
+    );
+    refused(
+        patch(world, &carol, here, "carol", &json!({"metadata": {"annotations": {"a": "b"}}})),
+        &["and nothing else of it"],
+    );
+    let bad = |duration: &str| {
+        patch(
+            world,
+            &carol,
+            here,
+            "carol",
+            &json!({"spec": {"activation": {"justification": "a", "duration": duration}}}),
+        )
+    };
     refused(bad("0s"), &["spec.activation.duration", "must be a duration such as"]);
     refused(bad("31d"), &["spec.activation.duration", "must be between 1s and 30d"]);
     // Activated only after the request was made: too late for this one.
     world.ask(here, "sr-1");
     patch(world, &carol, here, "carol", &activate).unwrap();
     world.admin(&["wait", "--for=condition=Active=true", "lra/carol", "-n", here, "--timeout=60s"]).unwrap();
-    world.admin(&["create", "rolebinding", "carol", "--clusterrole=lockbox-approver", "--user=carol@contoso.example", "-n", here]).unwrap();
+    world
+        .admin(&[
+            "create",
+            "rolebinding",
+            "carol",
+            "--clusterrole=lockbox-approver",
+            "--user=carol@contoso.example",
+            "-n",
+            here,
+        ])
+        .unwrap();
     refused(world.decide(&carol, here, "sr-1", "Approve"), &["you are not a designated approver of this request"]);
     world.ask(here, "sr-2");
     world.decide(&carol, here, "sr-2", "Deny").unwrap();
@@ -143,7 +239,9 @@ fn an_eligible_approver_activates_their_own_assignment_and_nothing_else() {
 fn only_global_administrators_write_settings_and_they_bear_the_writers_name() {
     let world = &*WORLD;
     world.subscription("settings");
-    let change = |user: &User, patch: Value| world.kubectl(user, &["patch", "lbs", "default", "--type=merge", "-p", &patch.to_string()]);
+    let change = |user: &User, patch: Value| {
+        world.kubectl(user, &["patch", "lbs", "default", "--type=merge", "-p", &patch.to_string()])
+    };
     for user in [&world.kim(), &world.alice()] {
         refused(change(user, json!({"spec": {"jit": {"rules": []}}})), &["cannot patch resource \"lockboxsettings\""]);
         refused(world.kubectl(user, &["delete", "lbs", "default"]), &["cannot delete resource \"lockboxsettings\""]);
@@ -152,10 +250,19 @@ fn only_global_administrators_write_settings_and_they_bear_the_writers_name() {
     let by = |name: &str| json!({"metadata": {"annotations": {"lockbox.dev/changed-by": name}}});
     let _ = change(&ada, by("mallory@contoso.example"));
     let stored = world.get("lbs", "default", "default");
-    assert_eq!(stored["metadata"]["annotations"]["lockbox.dev/changed-by"], ADA, "who changed the settings last stays true");
+    assert_eq!(
+        stored["metadata"]["annotations"]["lockbox.dev/changed-by"], ADA,
+        "who changed the settings last stays true"
+    );
     let owner = json!([{"apiVersion": "v1", "kind": "ConfigMap", "name": "gone", "uid": "00000000-0000-0000-0000-000000000001"}]);
-    refused(change(&ada, json!({"metadata": {"ownerReferences": owner}})), &["the settings have no owners and no finalizers"]);
-    refused(change(&ada, json!({"metadata": {"finalizers": ["example.org/stay"]}})), &["the settings have no owners and no finalizers"]);
+    refused(
+        change(&ada, json!({"metadata": {"ownerReferences": owner}})),
+        &["the settings have no owners and no finalizers"],
+    );
+    refused(
+        change(&ada, json!({"metadata": {"finalizers": ["example.org/stay"]}})),
+        &["the settings have no owners and no finalizers"],
+    );
     let mut second = Manifest(stored).set("/metadata", json!({"name": "second"}));
     second = second.without("/status");
     refused(try_create(world, &ada, &second), &["default"]);
@@ -177,14 +284,38 @@ fn an_access_level_is_made_by_administrators_and_never_holds_what_outlives_or_wi
     let admin = world.cluster.admin();
     try_create(world, admin, &level(rule("", "configmaps", "get"))).unwrap();
     // An administrator of roles who administers nothing of Lockbox.
-    world.admin(&["create", "clusterrole", "roles-everything", "--verb=*", "--resource=clusterroles.rbac.authorization.k8s.io"]).unwrap();
-    world.admin(&["create", "clusterrolebinding", "roles", "--clusterrole=roles-everything", "--user=rob@contoso.example"]).unwrap();
+    world
+        .admin(&[
+            "create",
+            "clusterrole",
+            "roles-everything",
+            "--verb=*",
+            "--resource=clusterroles.rbac.authorization.k8s.io",
+        ])
+        .unwrap();
+    world
+        .admin(&[
+            "create",
+            "clusterrolebinding",
+            "roles",
+            "--clusterrole=roles-everything",
+            "--user=rob@contoso.example",
+        ])
+        .unwrap();
     let rob = world.user("rob@contoso.example", &[]);
     let alone = "an access level (label lockbox.dev/access-level) is made and changed by Global Administrators alone";
-    eventually("Rob has his role", || world.kubectl(&rob, &["auth", "can-i", "patch", "clusterroles"]).is_ok().then_some(()));
+    eventually("Rob has his role", || {
+        world.kubectl(&rob, &["auth", "can-i", "patch", "clusterroles"]).is_ok().then_some(())
+    });
     refused(try_create(world, &rob, &level(rule("", "configmaps", "get"))), &[alone]);
-    refused(world.kubectl(&rob, &["label", "clusterrole", "cluster-admin", "lockbox.dev/access-level=true"]), &["denied request"]);
-    refused(world.admin(&["label", "clusterrole", "cluster-admin", "lockbox.dev/access-level=true"]), &["an access level has no wildcards"]);
+    refused(
+        world.kubectl(&rob, &["label", "clusterrole", "cluster-admin", "lockbox.dev/access-level=true"]),
+        &["denied request"],
+    );
+    refused(
+        world.admin(&["label", "clusterrole", "cluster-admin", "lockbox.dev/access-level=true"]),
+        &["an access level has no wildcards"],
+    );
     let wildcards = "an access level has no wildcards and no URLs: name the groups, resources and verbs that it needs";
     let hand = "an access level holds no escalate, bind, impersonate, approve, sign or attest";
     let reach = "an access level reaches no secrets, service accounts, tokens";
@@ -196,7 +327,10 @@ fn an_access_level_is_made_by_administrators_and_never_holds_what_outlives_or_wi
         (rule("", "pods/*", "get"), wildcards),
         (rule("", "configmaps", "*"), wildcards),
         (json!([{"nonResourceURLs": ["/metrics"], "verbs": ["get"]}]), wildcards),
-        (rule("", "configmaps", "watch"), "an access level holds no watch: a watch goes on after the access has ended. Use list"),
+        (
+            rule("", "configmaps", "watch"),
+            "an access level holds no watch: a watch goes on after the access has ended. Use list",
+        ),
         (rule("", "secrets", "get"), reach),
         (rule("", "serviceaccounts/token", "create"), reach),
         (rule("", "pods/proxy", "get"), reach),
@@ -215,22 +349,48 @@ fn an_access_level_is_made_by_administrators_and_never_holds_what_outlives_or_wi
         (rule("lockbox.dev", "lockboxrequests", "patch"), ours),
         (rule("apiextensions.k8s.io", "customresourcedefinitions", "patch"), ours),
         (rule("admissionregistration.k8s.io", "validatingadmissionpolicybindings", "delete"), ours),
-        (json!([{"apiGroups": [""], "resources": ["configmaps"], "resourceNames": [""], "verbs": ["get"]}]), "an access level names its objects"),
+        (
+            json!([{"apiGroups": [""], "resources": ["configmaps"], "resourceNames": [""], "verbs": ["get"]}]),
+            "an access level names its objects",
+        ),
     ] {
         refused(try_create(world, admin, &level(rules)), &[words]);
     }
-    let aggregated = level(json!([])).set("/aggregationRule", json!({"clusterRoleSelectors": [{"matchLabels": {"a": "b"}}]}));
+    let aggregated =
+        level(json!([])).set("/aggregationRule", json!({"clusterRoleSelectors": [{"matchLabels": {"a": "b"}}]}));
     refused(try_create(world, admin, &aggregated), &["an access level states its rules itself"]);
-    refused(world.admin(&["patch", "clusterrole", "lockbox-shell", "--type=json", "-p", r#"[{"op":"add","path":"/rules/0/verbs/-","value":"watch"}]"#]), &["holds no watch"]);
+    refused(
+        world.admin(&[
+            "patch",
+            "clusterrole",
+            "lockbox-shell",
+            "--type=json",
+            "-p",
+            r#"[{"op":"add","path":"/rules/0/verbs/-","value":"watch"}]"#,
+        ]),
+        &["holds no watch"],
+    );
 }
 
 #[test]
 fn the_definitions_of_our_kinds_are_changed_by_administrators_of_lockbox_alone() {
     let world = &*WORLD;
-    world.admin(&["create", "clusterrole", "crds", "--verb=*", "--resource=customresourcedefinitions.apiextensions.k8s.io,apiservices.apiregistration.k8s.io"]).unwrap();
-    world.admin(&["create", "clusterrolebinding", "crds", "--clusterrole=crds", "--user=cher@contoso.example"]).unwrap();
+    world
+        .admin(&[
+            "create",
+            "clusterrole",
+            "crds",
+            "--verb=*",
+            "--resource=customresourcedefinitions.apiextensions.k8s.io,apiservices.apiregistration.k8s.io",
+        ])
+        .unwrap();
+    world
+        .admin(&["create", "clusterrolebinding", "crds", "--clusterrole=crds", "--user=cher@contoso.example"])
+        .unwrap();
     let cher = world.user("cher@contoso.example", &[]);
-    eventually("Cher has her role", || world.kubectl(&cher, &["auth", "can-i", "delete", "customresourcedefinitions"]).is_ok().then_some(()));
+    eventually("Cher has her role", || {
+        world.kubectl(&cher, &["auth", "can-i", "delete", "customresourcedefinitions"]).is_ok().then_some(())
+    });
     let alone = "the definitions of Lockbox's kinds are changed by Global Administrators alone";
     let crd = "lockboxrequests.lockbox.dev";
     let without_status = r#"[{"op":"remove","path":"/spec/versions/0/subresources"}]"#;
@@ -239,7 +399,10 @@ fn the_definitions_of_our_kinds_are_changed_by_administrators_of_lockbox_alone()
     refused(world.kubectl(&cher, &["delete", "crd", crd, "--wait=false"]), &[alone]);
     refused(world.kubectl(&cher, &["delete", "apiservice", "v1alpha1.lockbox.dev"]), &[alone]);
     let names = r#"{"status":{"acceptedNames":{"kind":"Other"}}}"#;
-    refused(world.kubectl(&cher, &["patch", "crd", crd, "--subresource=status", "--type=merge", "-p", names]), &["cannot"]);
+    refused(
+        world.kubectl(&cher, &["patch", "crd", crd, "--subresource=status", "--type=merge", "-p", names]),
+        &["cannot"],
+    );
     let groups = Manifest(serde_json::from_str(&world.admin(&["get", "crd", crd, "-o", "json"]).unwrap()).unwrap())
         .set("/metadata", json!({"name": "others.lockbox.dev"}))
         .set("/spec/names", json!({"kind": "Other", "listKind": "OtherList", "plural": "others", "singular": "other"}))

@@ -107,7 +107,10 @@ fn of_a_sign_in_only_what_the_rules_look_at_is_recorded() {
     let manifest = request("sr-1").namespace("default").to_string();
     let made = world.pipe(&kim, &["create", "--dry-run=server", "-o", "json", "-f", "-"], &manifest).unwrap();
     let made: Value = serde_json::from_str(&made).unwrap();
-    assert_eq!(made["spec"]["requester"], json!({"username": KIM, "groups": groups, "extra": {"provider.example/amr": ["mfa"]}}));
+    assert_eq!(
+        made["spec"]["requester"],
+        json!({"username": KIM, "groups": groups, "extra": {"provider.example/amr": ["mfa"]}})
+    );
 }
 
 #[test]

@@ -14,7 +14,10 @@ fn the_operators_token_is_of_no_use_outside_of_its_pod() {
     let mut helm = world.cluster.helm(world.cluster.admin());
     helm.args(["upgrade", "lockbox"]).arg(repository("charts/lockbox"));
     helm.args(["-n", "lockbox-system", "--reuse-values", "--set", "operator.onlyFromItsPod=true"]);
-    helm.args(["--set", "provider.onlyThroughLockbox=true,provider.groups[0]=provider:engineers,provider.users[0]=kim@provider.example"]);
+    helm.args([
+        "--set",
+        "provider.onlyThroughLockbox=true,provider.groups[0]=provider:engineers,provider.users[0]=kim@provider.example",
+    ]);
     lockbox_cluster::output(helm).unwrap();
     world.namespace("elsewhere");
     let people = json!({
@@ -43,11 +46,16 @@ fn the_operators_token_is_of_no_use_outside_of_its_pod() {
     from("lockbox-operator-5d4f9c7b6-x2x2x").expect("its own Pod may");
 
     // provider.onlyThroughLockbox: nobody but Global Administrators binds the provider's people.
-    world.admin(&["create", "clusterrolebinding", "nina", "--clusterrole=admin", "--user=nina@contoso.example"]).unwrap();
+    world
+        .admin(&["create", "clusterrolebinding", "nina", "--clusterrole=admin", "--user=nina@contoso.example"])
+        .unwrap();
     let nina = world.user("nina@contoso.example", &[]);
     let through = "the provider's people get rights through a LockboxRequest";
     let bind = |subject: &str| {
-        world.kubectl(&nina, &["create", "rolebinding", "b", "--clusterrole=view", subject, "-n", "elsewhere", "--dry-run=server"])
+        world.kubectl(
+            &nina,
+            &["create", "rolebinding", "b", "--clusterrole=view", subject, "-n", "elsewhere", "--dry-run=server"],
+        )
     };
     for subject in ["--user=kim@provider.example", "--group=provider:engineers", "--group=system:authenticated"] {
         refused(bind(subject), &[through]);
@@ -80,7 +88,12 @@ fn an_api_server_that_guards_owner_references_and_approvals_that_name_what_they_
     let names = "an approval names what it approves: read status.effect, then add \"effectHash\"";
     let said = eventually("the policy is in force", || {
         let patch = json!({"spec": {"decision": {"verdict": "Approve"}}}).to_string();
-        world.kubectl(&alice, &["patch", "lbr", "sr-1", "-n", "strict", "--type=merge", "--dry-run=server", "-p", &patch]).err()
+        world
+            .kubectl(
+                &alice,
+                &["patch", "lbr", "sr-1", "-n", "strict", "--type=merge", "--dry-run=server", "-p", &patch],
+            )
+            .err()
     });
     assert!(said.contains(names) && said.contains(&hash), "{said}");
     let decision = json!({"spec": {"decision": {"verdict": "Approve", "effectHash": hash}}});

@@ -30,23 +30,30 @@ fn objects(world: &World, namespace: &str) -> String {
 #[test]
 fn an_approval_that_nobody_looked_at_before_the_deadline_comes_too_late() {
     let (world, _turn) = turn();
-    world.subscription("too-late");
+    let here = "too-late";
+    world.subscription(here);
     let _settings = world.with_settings(&json!({"pendingTimeout": "5s"}));
-    world.ask("too-late", "early");
-    world.ask("too-late", "late");
+    // Many, so that many wait for the operator when it starts.
+    let names: Vec<_> = (0..8).map(|n| format!("sr-{n}")).collect();
+    let requests: Vec<_> = names.iter().map(|name| request(name).namespace(here).0).collect();
+    let list = json!({"apiVersion": "v1", "kind": "List", "items": requests});
+    world.create_as(&world.kim(), &list.to_string()).unwrap();
+    for name in &names {
+        world.wait_for_phase(here, name, "CustomerNotified");
+    }
     world.kill_operator();
-    world.decide(&world.alice(), "too-late", "early", "Approve").unwrap();
-    let until = moment(&world.request("too-late", "late")["status"]["pendingUntil"]);
+    world.decide(&world.alice(), here, "sr-0", "Approve").unwrap();
+    let until = moment(&world.request(here, "sr-7")["status"]["pendingUntil"]);
     eventually("the deadline passes", || (Utc::now() > until).then_some(()));
     // Admission cannot tell the time: it lets the decision in, and the operator does not count it.
-    world.decide(&world.alice(), "too-late", "late", "Approve").unwrap();
+    world.decide(&world.alice(), here, "sr-7", "Approve").unwrap();
     world.start_operator();
-    for name in ["early", "late"] {
-        let expired = world.wait_for_phase("too-late", name, "Expired");
+    for name in &names {
+        let expired = world.wait_for_phase(here, name, "Expired");
         assert_eq!(World::actions(&expired), ["CreateLockboxRequest", "ExpireLockboxRequest"]);
     }
-    assert_eq!(objects(world, "too-late"), "");
-    assert!(!world.kim_reads("too-late", "shop-settings"));
+    assert_eq!(objects(world, here), "");
+    assert!(!world.kim_reads(here, "shop-settings"));
 }
 
 #[test]
@@ -61,8 +68,10 @@ fn twelve_deciders_in_parallel_against_the_expiry_end_in_one_outcome() {
     let _settings = world.with_settings(&json!({"pendingTimeout": "3s", "approvals": {"required": 2}}));
     world.ask("race", "sr-1");
     let accepted = std::thread::scope(|scope| {
-        let deciders: Vec<_> =
-            users.iter().map(|user| scope.spawn(move || world.decide(user, "race", "sr-1", "Approve").is_ok())).collect();
+        let deciders: Vec<_> = users
+            .iter()
+            .map(|user| scope.spawn(move || world.decide(user, "race", "sr-1", "Approve").is_ok()))
+            .collect();
         deciders.into_iter().map(|decider| decider.join().unwrap()).filter(|accepted| *accepted).count()
     });
     let request = eventually("the race is over", || {
@@ -118,7 +127,17 @@ fn a_deadline_job_that_something_in_the_cluster_holds_back_gives_no_access() {
     });
     world.create_as(world.cluster.admin(), &policy.to_string()).unwrap();
     world.create_as(world.cluster.admin(), &binding.to_string()).unwrap();
-    let probe = ["create", "job", "probe", "--image=none.invalid/none", "-n", here, "--dry-run=server", "-o", "jsonpath={.spec.suspend}"];
+    let probe = [
+        "create",
+        "job",
+        "probe",
+        "--image=none.invalid/none",
+        "-n",
+        here,
+        "--dry-run=server",
+        "-o",
+        "jsonpath={.spec.suspend}",
+    ];
     eventually("new Jobs are suspended", || world.admin(&probe).is_ok_and(|suspend| suspend == "true").then_some(()));
     world.decide(&world.alice(), here, "sr-1", "Approve").unwrap();
     let failed = eventually("the request ends", || {
@@ -126,10 +145,15 @@ fn a_deadline_job_that_something_in_the_cluster_holds_back_gives_no_access() {
         request["status"]["endedAt"].is_string().then_some(request)
     });
     world.admin(&["delete", "mutatingadmissionpolicybinding,mutatingadmissionpolicy", "suspend-jobs"]).unwrap();
-    eventually("new Jobs are as they were", || world.admin(&probe).is_ok_and(|suspend| suspend != "true").then_some(()));
+    eventually("new Jobs are as they were", || {
+        world.admin(&probe).is_ok_and(|suspend| suspend != "true").then_some(())
+    });
     assert_eq!(failed["status"]["phase"], "Failed");
     let message = failed["status"]["message"].as_str().unwrap();
-    assert!(message.contains("is not suspended") && message.contains("something in this cluster has changed it"), "{message}");
+    assert!(
+        message.contains("is not suspended") && message.contains("something in this cluster has changed it"),
+        "{message}"
+    );
     assert_eq!(objects(world, here), "");
     assert!(!world.kim_reads(here, "shop-settings"));
 }
@@ -140,7 +164,8 @@ fn settings_that_change_later_neither_ease_nor_revive_an_old_request() {
     let here = "old-request";
     world.subscription(here);
     world.assign(here, "eve", "User", "eve@contoso.example", "LockboxApprover");
-    let settings = world.with_settings(&json!({"approvals": {"required": 2}, "jit": {"rules": []}, "pendingTimeout": "1h"}));
+    let settings =
+        world.with_settings(&json!({"approvals": {"required": 2}, "jit": {"rules": []}, "pendingTimeout": "1h"}));
     world.create_as(&world.kim(), &request("denied").namespace(here).to_string()).unwrap();
     world.wait_for_phase(here, "denied", "Rejected");
     settings.change(&json!({"approvals": {"required": 2}, "pendingTimeout": "1h"}));
@@ -155,7 +180,17 @@ fn settings_that_change_later_neither_ease_nor_revive_an_old_request() {
     assert_eq!(counted["status"]["phase"], "CustomerNotified", "two were needed when the request was made");
     assert_eq!(counted["status"]["reason"], "WaitingForQuorum");
     assert_eq!(counted["status"]["pendingUntil"], before, "no clock starts again");
-    world.admin(&["create", "rolebinding", "joe", "--clusterrole=lockbox-approver", "--user=joe@provider.example", "-n", here]).unwrap();
+    world
+        .admin(&[
+            "create",
+            "rolebinding",
+            "joe",
+            "--clusterrole=lockbox-approver",
+            "--user=joe@provider.example",
+            "-n",
+            here,
+        ])
+        .unwrap();
     let joe = world.user("joe@provider.example", &["provider:engineers"]);
     refused(world.decide(&joe, here, "sr-1", "Approve"), &["you are one of the provider's people"]);
     world.decide(&world.user("eve@contoso.example", &[]), here, "sr-1", "Deny").unwrap();
@@ -179,7 +214,10 @@ fn switched_off_while_it_waits_or_grants_a_request_ends_and_says_so() {
     assert!(!world.kim_reads(here, "shop-settings"));
     world.create_as(&world.kim(), &request("new").namespace(here).to_string()).unwrap();
     world.wait_for_phase(here, "new", "NotTriggered");
-    refused(world.decide(&world.alice(), here, "new", "Approve"), &["not waiting for the customer: its phase is NotTriggered"]);
+    refused(
+        world.decide(&world.alice(), here, "new", "Approve"),
+        &["not waiting for the customer: its phase is NotTriggered"],
+    );
 }
 
 #[test]
@@ -203,16 +241,29 @@ fn a_grant_that_a_stolen_token_makes_without_an_approval_is_ended_by_the_sweep()
         support::merge(&mut object, &content);
         world.create_as(&thief, &object.to_string()).unwrap();
     };
-    let template = json!({"spec": {"restartPolicy": "Never", "containers": [{"name": "none", "image": "none.invalid/none"}]}});
-    make("batch/v1", "Job", json!({"apiVersion": "lockbox.dev/v1alpha1", "kind": "LockboxRequest", "name": "sr-1", "uid": uid}),
-        json!({"spec": {"parallelism": 0, "activeDeadlineSeconds": 7200, "ttlSecondsAfterFinished": 0, "template": template}}));
+    let template =
+        json!({"spec": {"restartPolicy": "Never", "containers": [{"name": "none", "image": "none.invalid/none"}]}});
+    make(
+        "batch/v1",
+        "Job",
+        json!({"apiVersion": "lockbox.dev/v1alpha1", "kind": "LockboxRequest", "name": "sr-1", "uid": uid}),
+        json!({"spec": {"parallelism": 0, "activeDeadlineSeconds": 7200, "ttlSecondsAfterFinished": 0, "template": template}}),
+    );
     let job = world.get("job", here, &name)["metadata"]["uid"].clone();
     let owner = || json!({"apiVersion": "batch/v1", "kind": "Job", "name": name, "uid": job});
     let rbac = "rbac.authorization.k8s.io";
-    make(&format!("{rbac}/v1"), "Role", owner(),
-        json!({"rules": [{"apiGroups": [""], "resources": ["configmaps"], "resourceNames": ["shop-settings"], "verbs": ["get"]}]}));
-    make(&format!("{rbac}/v1"), "RoleBinding", owner(),
-        json!({"roleRef": {"apiGroup": rbac, "kind": "Role", "name": name}, "subjects": [{"apiGroup": rbac, "kind": "User", "name": KIM}]}));
+    make(
+        &format!("{rbac}/v1"),
+        "Role",
+        owner(),
+        json!({"rules": [{"apiGroups": [""], "resources": ["configmaps"], "resourceNames": ["shop-settings"], "verbs": ["get"]}]}),
+    );
+    make(
+        &format!("{rbac}/v1"),
+        "RoleBinding",
+        owner(),
+        json!({"roleRef": {"apiGroup": rbac, "kind": "Role", "name": name}, "subjects": [{"apiGroup": rbac, "kind": "User", "name": KIM}]}),
+    );
     assert!(world.kim_reads(here, "shop-settings"), "the attack works until somebody looks");
     world.start_operator();
     eventually("the sweep ends it", || (!world.kim_reads(here, "shop-settings")).then_some(()));
@@ -236,7 +287,19 @@ fn an_object_that_squats_a_grants_name_is_not_adopted() {
     eventually("the policy is away", || world.admin(&squatted).is_ok().then_some(()));
     world.create_as(world.cluster.admin(), &policy.to_string()).unwrap();
     eventually("the policy is back", || {
-        world.admin(&["create", "role", "lockbox-grant-probe", "--verb=get", "--resource=pods", "-n", here, "--dry-run=server"]).is_err().then_some(())
+        world
+            .admin(&[
+                "create",
+                "role",
+                "lockbox-grant-probe",
+                "--verb=get",
+                "--resource=pods",
+                "-n",
+                here,
+                "--dry-run=server",
+            ])
+            .is_err()
+            .then_some(())
     });
     world.decide(&world.alice(), here, "sr-1", "Approve").unwrap();
     let failed = eventually("the request ends", || {
@@ -280,8 +343,10 @@ fn a_stored_object_that_no_longer_parses_does_not_stop_the_others() {
     world.admin(&["replace", "-f", crds.to_str().unwrap()]).unwrap();
     eventually("the definition is as strict as before", || {
         let unparsable = broken.to_string().replace("broken", "again");
-        world.pipe(&world.kim(), &["create", "--dry-run=server", "--validate=false", "-f", "-"], &unparsable)
-            .is_err_and(|said| said.contains("spec.duration")).then_some(())
+        world
+            .pipe(&world.kim(), &["create", "--dry-run=server", "--validate=false", "-f", "-"], &unparsable)
+            .is_err_and(|said| said.contains("spec.duration"))
+            .then_some(())
     });
     // The others, those of before and new ones, also after a restart, which reads everything again.
     world.decide(&world.alice(), good, "before", "Approve").unwrap();
