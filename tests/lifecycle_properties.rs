@@ -1,6 +1,6 @@
 //! Properties of a step over random worlds, and over statuses that no operator wrote.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
+#![allow(clippy::unwrap_used, clippy::unnecessary_wraps, clippy::expect_used, clippy::panic, reason = "tests")]
 
 #[path = "model/world.rs"]
 mod world;

@@ -1,6 +1,13 @@
 //! The diagram of the lifecycle as a table: a row for every edge and for every reason along it. Facts in, step out.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::too_many_lines,
+    clippy::unnecessary_wraps,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "tests"
+)]
 
 #[path = "model/world.rs"]
 mod world;
@@ -431,7 +438,7 @@ fn evaluating_rows() -> Vec<Row> {
         rejected(
             "a rule denies",
             World::new().settings(|s| {
-                s["jit"]["rules"].as_array_mut().unwrap().push(json!({"name": "never", "effect": "Deny"}))
+                s["jit"]["rules"].as_array_mut().unwrap().push(json!({"name": "never", "effect": "Deny"}));
             }),
             "DeniedByRule",
             "never",
@@ -1492,7 +1499,7 @@ fn kinds_fit_only_when_every_requested_kind_is_listed_and_never_the_whole_scope(
     assert!(verdict_of(&whole).outcome.is_err());
     let other = kinds(World::new()).request(|r| {
         r["resources"] =
-            json!([{"resource": "pods", "name": "a"}, {"group": "apps", "resource": "deployments", "name": "b"}])
+            json!([{"resource": "pods", "name": "a"}, {"group": "apps", "resource": "deployments", "name": "b"}]);
     });
     assert!(verdict_of(&other).outcome.is_err());
 }

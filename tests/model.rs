@@ -1,7 +1,14 @@
 //! Model checking of the shipped `lifecycle::step`: every order in which requester, approvers, administrator, saboteur,
 //! time, crashes, stale caches and the operator's own calls can meet, in worlds small enough to try them all.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::fn_params_excessive_bools, reason = "tests")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::struct_excessive_bools,
+    clippy::unnecessary_wraps,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "tests"
+)]
 
 #[path = "model/machine.rs"]
 mod machine;
@@ -61,7 +68,7 @@ fn holds(variant: Variant) {
         .checker()
         .threads(2)
         .finish_when(HasDiscoveries::AnyFailures)
-        .timeout(Duration::from_secs(300))
+        .timeout(Duration::from_mins(5))
         .spawn_bfs()
         .join();
     let (states, depth) = (checker.unique_state_count(), checker.max_depth());
@@ -73,10 +80,7 @@ fn holds(variant: Variant) {
         .map(|(name, path)| format!("{name}:\n{:#?}\nends in {:?}", path.clone().into_actions(), path.last_state()))
         .collect();
     assert!(failed.is_empty(), "{}", failed.join("\n\n"));
-    assert!(
-        checker.is_done() && started.elapsed() < Duration::from_secs(300),
-        "the exploration did not come to its end"
-    );
+    assert!(checker.is_done() && started.elapsed() < Duration::from_mins(5), "the exploration did not come to its end");
     let possible: BTreeSet<_> = checker.discoveries().into_keys().collect();
     for property in checker.model().properties() {
         let optional = property.name == "a request fails" && variant.mischief == 0;
@@ -94,7 +98,7 @@ fn is_found(variant: Variant, mutation: Mutation, properties: &[&'static str]) {
         .checker()
         .threads(2)
         .finish_when(HasDiscoveries::AnyOf(properties.iter().copied().collect()))
-        .timeout(Duration::from_secs(300))
+        .timeout(Duration::from_mins(5))
         .spawn_bfs()
         .join();
     let found = checker.discoveries();

@@ -512,7 +512,8 @@ impl Machine {
                     .any(|entry| entry.action == AuditAction::ApproveLockboxRequest && entry.actor == user)
             })
         };
-        let alice_may = !question.alice_gone && !(self.variant.eligible && question.now >= ACTIVATION);
+        let activation_ended = self.variant.eligible && question.now >= ACTIVATION;
+        let alice_may = !question.alice_gone && !activation_ended;
         let mut approvals = 0;
         let mut cut = false;
         for (user, (decision, may)) in
@@ -921,7 +922,7 @@ impl Model for Machine {
         vec![
             Property::always(
                 "a binding stands on a recorded approval, its end and a live request",
-                |machine, state| Self::granted_by_the_book(machine, state),
+                Self::granted_by_the_book,
             ),
             Property::always("the net in the cluster holds every binding", |_, state: &State| {
                 state.binding.is_none_or(|until| state.owned && state.job.is_none_or(|job| job <= until + MARGIN))
