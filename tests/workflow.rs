@@ -105,7 +105,9 @@ fn a_request_without_settings_waits_and_goes_on_when_there_are_some() {
     world.subscription("no-settings");
     let early = request("early").namespace("no-settings");
     // Nobody has the right to ask yet: settings give it. The administrator stands in.
-    world.admin(&["create", "clusterrolebinding", "kim", "--clusterrole=lockbox-requester", "--user", support::KIM]).unwrap();
+    world
+        .admin(&["create", "clusterrolebinding", "kim", "--clusterrole=lockbox-requester", "--user", support::KIM])
+        .unwrap();
     world.create_as(&world.kim(), &early.to_string()).unwrap();
     eventually("the request says what it waits for", || {
         let status = &world.request("no-settings", "early")["status"];
