@@ -139,7 +139,6 @@ fn checked(facts: &Facts<'_>) -> Result<Outcome, Outcome> {
     if let Err(off) = settings::enabled(Some(settings)) {
         return Err(not_triggered(off.reason, off.message));
     }
-    let barred = check_barred(settings)?;
     check_requester(request, settings)?;
     check_scope(facts)?;
     let service = check_service(request, settings)?;
@@ -189,26 +188,10 @@ fn checked(facts: &Facts<'_>) -> Result<Outcome, Outcome> {
         customer_data: level.customer_data,
         snapshot,
         required,
-        barred,
+        barred: approvers::barred(settings),
         effect: access::effect(level, &access),
         duration,
     })))
-}
-
-/// The provider's people, all of whom the status has to hold: one left out could decide for the customer.
-fn check_barred(settings: &LockboxSettingsSpec) -> Result<Barred, Outcome> {
-    let barred = approvers::barred(settings);
-    let (users, groups) = (barred.users.len(), barred.groups.len());
-    if users.max(groups) > approvers::BARRED_LIMIT {
-        return Err(Outcome::Wait(Why::new(
-            "SettingsInvalid",
-            format!(
-                "spec.provider.engineers, spec.jit.rules and spec.exclusions of the LockboxSettings name {users} users and {groups} groups of the provider, and a request records at most {} of each; name groups in place of users.",
-                approvers::BARRED_LIMIT
-            ),
-        )));
-    }
-    Ok(barred)
 }
 
 fn take_snapshot(facts: &Facts<'_>, settings: &LockboxSettingsSpec) -> Snapshot {

@@ -2,7 +2,7 @@
 
 use k8s_openapi::api::rbac::v1::PolicyRule;
 
-use super::{access, services};
+use super::{access, approvers, services};
 use crate::api::{
     LockboxSettingsSpec,
     request::Scope,
@@ -89,7 +89,21 @@ pub fn problems(settings: &LockboxSettingsSpec) -> Vec<Problem> {
         }
     }
     known("spec.previewServices.names".into(), &settings.preview_services.names);
+    problems.extend(too_many_of_the_provider(settings));
     problems
+}
+
+/// A request records all of the provider's people: one left out could decide for the customer.
+fn too_many_of_the_provider(settings: &LockboxSettingsSpec) -> Option<Problem> {
+    let barred = approvers::barred(settings);
+    let (users, groups) = (barred.users.len(), barred.groups.len());
+    (users.max(groups) > approvers::BARRED_LIMIT).then(|| Problem {
+        field: "spec.provider.engineers, spec.jit.rules, spec.exclusions".into(),
+        message: format!(
+            "{users} users and {groups} groups of the provider are named, and a request records at most {} of each; name groups in place of users",
+            approvers::BARRED_LIMIT
+        ),
+    })
 }
 
 /// What is wrong with one access level, given the rules of its `ClusterRole` (`None`: it does not exist). Requests for
