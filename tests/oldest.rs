@@ -44,7 +44,7 @@ fn decision(by: &str, verdict: &str) -> Value {
 }
 
 fn grant(world: &World, namespace: &str, name: &str) {
-    ask(&world, namespace, name);
+    ask(world, namespace, name);
     world.patch(&world.alice(), namespace, name, &decision(ALICE, "Approve")).unwrap();
     world.wait_for_phase(namespace, name, "AccessGranted");
 }
