@@ -1,7 +1,7 @@
 # The operator's image: docker build -t lockbox-operator:dev .
 FROM rust:1.95-slim-bookworm AS build
 WORKDIR /src
-COPY Cargo.toml Cargo.lock rust-toolchain.toml ./
+COPY Cargo.toml Cargo.lock ./
 COPY src src
 # A member of the workspace: cargo wants to see it.
 COPY tools tools

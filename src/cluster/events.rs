@@ -70,6 +70,7 @@ impl Cluster {
             self.publish_event(request.object_ref(&()), related.clone(), &record).await?;
             tracing::info!(
                 request = request.metadata.name.as_deref().unwrap_or_default(),
+                uid,
                 namespace = record.namespace,
                 phase = %entry.phase,
                 action = %entry.action,
