@@ -227,11 +227,7 @@ impl Wiring {
             .reconcile_on(of_bindings)
             .reconcile_on(of_cluster_bindings)
             .graceful_shutdown_on(until_stopped(self.stopped))
-            .run(
-                after(known, requests::reconcile),
-                requests::on_error,
-                requests,
-            );
+            .run(after(known, requests::reconcile), requests::on_error, requests);
         drain("request", run)
     }
 
