@@ -1,7 +1,14 @@
 //! Attacks on the moments when nobody looks: the operator is down, the settings change, the definition is another for a
 //! while. The tests take turns: each changes what the others rely on.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::too_many_lines,
+    clippy::needless_pass_by_value,
+    missing_docs
+)]
 
 mod support;
 

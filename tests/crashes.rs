@@ -1,7 +1,14 @@
 //! What becomes of requests when the operator is killed between any two of its writes, when it is down at the wrong
 //! time, and when the API server is: the same result, with each audit entry once.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::too_many_lines,
+    clippy::needless_pass_by_value,
+    missing_docs
+)]
 
 #[path = "support/proxy.rs"]
 mod proxy;

@@ -1,6 +1,13 @@
 //! What the documents say about the repository is true: files, tests, links, layout.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::too_many_lines,
+    clippy::needless_pass_by_value,
+    missing_docs
+)]
 
 use std::{
     collections::BTreeSet,

@@ -1,6 +1,13 @@
 //! Every file under examples/, applied by the user whose folder it is in, on a real API server.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::too_many_lines,
+    clippy::needless_pass_by_value,
+    missing_docs
+)]
 
 mod requirements;
 mod support;

@@ -1028,11 +1028,11 @@ fn granted_rows() -> Vec<Row> {
             "time is up, and it was revoked too",
             past_deadline(revoked(granted())),
             AccessGranted,
-            Completed,
-            "TimeIsUp",
-            &[CompleteAccess],
+            Revoked,
+            "RevokedByCustomer",
+            &[RevokeAccess],
         )
-        .before(in_time),
+        .before(early),
         row(
             "no end is recorded",
             {

@@ -7,7 +7,10 @@
     clippy::unnecessary_wraps,
     clippy::expect_used,
     clippy::panic,
-    reason = "tests"
+    reason = "tests",
+    clippy::too_many_lines,
+    clippy::needless_pass_by_value,
+    missing_docs
 )]
 
 #[path = "model/machine.rs"]

@@ -1,6 +1,13 @@
 //! Whether Lockbox is on, and for what (M1 to M4, M16), on a real API server.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::too_many_lines,
+    clippy::needless_pass_by_value,
+    missing_docs
+)]
 
 mod requirements;
 mod support;

@@ -1,6 +1,13 @@
 //! Who decides for the customer, and what comes of it (M9 to M14, B3, B4, B8, B10), on a real API server.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::too_many_lines,
+    clippy::needless_pass_by_value,
+    missing_docs
+)]
 
 mod requirements;
 mod support;

@@ -1,6 +1,13 @@
 //! What the provider's side decides before the customer is asked (M5 to M8), on a real API server.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::too_many_lines,
+    clippy::needless_pass_by_value,
+    missing_docs
+)]
 
 mod requirements;
 mod support;

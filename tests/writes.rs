@@ -1,6 +1,13 @@
 //! How often the operator writes, counted in the API server's audit log.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::too_many_lines,
+    clippy::needless_pass_by_value,
+    missing_docs
+)]
 
 mod support;
 

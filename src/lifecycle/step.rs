@@ -632,22 +632,27 @@ fn approved(facts: &Facts<'_>, status: &mut LockboxRequestStatus, now: Moment) -
 }
 
 fn access_granted(facts: &Facts<'_>, status: &mut LockboxRequestStatus, now: Moment) -> Vec<Action> {
-    let early = early_end(facts);
-    if passed(status.access_until, now) {
-        transition(
-            facts,
-            status,
-            now,
-            Phase::Completed,
-            "TimeIsUp",
-            "The access ended at its time.",
-            Entry::of(AuditAction::CompleteAccess),
-        );
-        return vec![Action::EndGrant { early: false }];
-    }
-    if let Some(end) = early {
-        end_early(facts, status, now, &end);
-        return vec![Action::EndGrant { early: true }];
+    let time_is_up = passed(status.access_until, now);
+    match early_end(facts) {
+        // Somebody ended it, and that is recorded even if the clock came first while nobody looked. Whether Lockbox is
+        // on does not matter any more once the time is up.
+        Some(end) if !(time_is_up && matches!(end, EarlyEnd::Off(_))) => {
+            end_early(facts, status, now, &end);
+            return vec![Action::EndGrant { early: true }];
+        }
+        _ if time_is_up => {
+            transition(
+                facts,
+                status,
+                now,
+                Phase::Completed,
+                "TimeIsUp",
+                "The access ended at its time.",
+                Entry::of(AuditAction::CompleteAccess),
+            );
+            return vec![Action::EndGrant { early: false }];
+        }
+        _ => {}
     }
     if *facts.grant == GrantView::Absent {
         record(
