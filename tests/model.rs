@@ -7,10 +7,7 @@
     clippy::unnecessary_wraps,
     clippy::expect_used,
     clippy::panic,
-    reason = "tests",
-    clippy::too_many_lines,
-    clippy::needless_pass_by_value,
-    missing_docs
+    reason = "tests"
 )]
 
 #[path = "model/machine.rs"]
