@@ -1,7 +1,14 @@
 //! The definitions in the repository are the generated ones, and hold to the rules that the API server, its users and
 //! `kubectl explain` need.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::too_many_lines,
+    clippy::needless_pass_by_value,
+    missing_docs
+)]
 
 mod schema_support;
 
@@ -79,6 +86,28 @@ fn every_text_list_and_map_is_bounded() {
             _ => None,
         }
     }));
+}
+
+#[test]
+fn every_key_of_a_map_is_bounded() {
+    // A schema has no limit for keys: a rule on the parent has.
+    let mut maps = 0;
+    assert_none(&complaints(|_, node| {
+        let rules = node["x-kubernetes-validations"].as_array().into_iter().flatten();
+        let rules: Vec<_> = rules.filter_map(|rule| rule["rule"].as_str()).collect();
+        let properties = node["properties"].as_object().into_iter().flatten();
+        let unbounded: Vec<_> = properties
+            .filter(|(_, property)| property["additionalProperties"].is_object())
+            .inspect(|_| maps += 1)
+            .filter(|(name, _)| {
+                let (keys, size) = (format!("self.{name}.all(k, "), "k.size() <= 256)");
+                !rules.iter().any(|rule| rule.contains(&keys) && rule.ends_with(size))
+            })
+            .map(|(name, _)| name.as_str())
+            .collect();
+        (!unbounded.is_empty()).then(|| format!("keys without a limit: {unbounded:?}"))
+    }));
+    assert_eq!(maps, 3, "decisions, internalDecisions, extra");
 }
 
 #[test]

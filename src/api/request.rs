@@ -40,7 +40,8 @@ use super::{
     printcolumn(name = "Until", type_ = "string", json_path = ".status.until"),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
     printcolumn(name = "Scope", type_ = "string", json_path = ".spec.scope", priority = 1),
-    printcolumn(name = "Resources", type_ = "string", json_path = ".spec.resources[*].name", priority = 1),
+    // Not `[*].name`: the API server would show the first of them alone.
+    printcolumn(name = "Resources", type_ = "string", json_path = ".spec.resources", priority = 1),
     printcolumn(name = "Assigned-To", type_ = "string", json_path = ".spec.supportRequest.assignedTo", priority = 1),
     printcolumn(name = "Why", type_ = "string", json_path = ".status.message", priority = 1),
     validation = rules::starts_undecided(),
@@ -144,6 +145,7 @@ pub struct LockboxRequestSpec {
 
 /// Facts about the caller.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
+#[x_kube(validation = rules::forbidden("!has(self.extra) || self.extra.all(k, k.size() <= 256)", "keys have at most 256 characters").field_path(".extra"))]
 pub struct Requester {
     /// Your own user name.
     #[schemars(length(min = 1, max = 256))]
@@ -289,7 +291,7 @@ pub struct Escalation {
 pub struct NamedObject {
     /// API group; empty for the core group.
     #[serde(default)]
-    #[schemars(length(max = 253), regex(pattern = r"^[a-z0-9.-]*$"))]
+    #[schemars(length(max = 64), regex(pattern = r"^[a-z0-9.-]*$"))]
     pub group: String,
     /// Plural name of the kind, such as pods.
     #[schemars(length(min = 1, max = 63), regex(pattern = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"))]
@@ -650,7 +652,7 @@ pub struct InternalApproval {
     #[schemars(length(min = 1, max = 63))]
     pub rule: String,
     /// Who may approve for the provider.
-    #[schemars(length(min = 1, max = 16))]
+    #[schemars(length(min = 1, max = 4))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["kind".into(), "name".into()]))]
     pub approvers: Vec<Principal>,
     /// How many of them must approve.

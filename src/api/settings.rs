@@ -348,7 +348,7 @@ pub struct Scenario {
 pub struct GroupResource {
     /// API group; empty for the core group.
     #[serde(default)]
-    #[schemars(length(max = 253), regex(pattern = r"^[a-z0-9.-]*$"))]
+    #[schemars(length(max = 64), regex(pattern = r"^[a-z0-9.-]*$"))]
     pub group: String,
     /// Plural name of the kind, such as pods.
     #[schemars(length(min = 1, max = 63), regex(pattern = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"))]
@@ -530,8 +530,8 @@ pub enum Identity {
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
 #[x_kube(validation = rules::forbidden("self.approvers.exists(a, a.kind == 'Group') || self.count <= self.approvers.size()", "more approvals than there are approvers").field_path(".count"))]
 pub struct RequireInternalApproval {
-    /// Who may approve, such as customer support leads. They get the rights to do so.
-    #[schemars(length(min = 1, max = 16))]
+    /// Who may approve, such as customer support leads. They get the rights to do so. At most 4: name groups.
+    #[schemars(length(min = 1, max = 4))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["kind".into(), "name".into()]))]
     pub approvers: Vec<Principal>,
     /// How many of them must approve.

@@ -3,6 +3,9 @@
 
 #![allow(dead_code, clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
+pub mod limits;
+pub mod texts;
+
 use lockbox::api::schema::definitions;
 use serde_json::Value;
 
@@ -96,6 +99,16 @@ pub fn full(kind: &str) -> Value {
         _ => ASSIGNMENT,
     };
     serde_yaml_ng::from_str(text).unwrap()
+}
+
+/// A request with nothing in it that is not needed.
+pub fn small_request() -> Value {
+    let small = ["incident", "escalation", "resources", "duration"]
+        .iter()
+        .fold(created("LockboxRequest"), |object, field| without(&object, &format!("/spec/{field}")));
+    ["history", "openedBy", "assignedTo"]
+        .iter()
+        .fold(small, |object, field| without(&object, &format!("/spec/supportRequest/{field}")))
 }
 
 /// The same as a user creates it: no status, nothing decided, nothing activated.

@@ -1,0 +1,106 @@
+//! Texts that a rule accepts and refuses, for the tests with and without an API server.
+
+pub const DURATIONS: [&str; 8] = ["1s", "59s", "1m", "90m", "1h30m", "8h", "4h59m59s", "28799s"];
+
+pub const NO_DURATIONS: [&str; 26] = [
+    "",
+    "0s",
+    "0h",
+    "08h",
+    "8",
+    "h",
+    "-1h",
+    "+1h",
+    "1.5h",
+    "1h1h",
+    "30m1h",
+    "4 d",
+    "4D",
+    "500ms",
+    "1w",
+    " 8h",
+    "8h ",
+    "8h\n",
+    "99999999999999999999h",
+    "10000d",
+    "１h",
+    "1h30",
+    "PT8H",
+    "8 hours",
+    "∞",
+    "٨h",
+];
+
+pub const LINKS: [&str; 8] = [
+    "https://support.example/2611210040000123",
+    "https://support.example",
+    "https://support.example:8443/a?b=c#d",
+    "https://support.example/@kim",
+    "https://support.example/?to=a@b.example",
+    "https://xn--bcher-kva.example/",
+    "https://192.0.2.1/",
+    "https://[2001:db8::1]/",
+];
+
+pub const NO_LINKS: [&str; 30] = [
+    "http://support.example/1",
+    "ftp://support.example/1",
+    "javascript:alert(1)//support.example",
+    "data:text/html,<b>",
+    "support.example/1",
+    "//support.example/1",
+    "/support.example/1",
+    "https://",
+    "https:///1",
+    "https:support.example",
+    "https:/support.example",
+    "https://kim@support.example/",
+    "https://kim:secret@support.example/",
+    "https://support.example@evil.example/",
+    "https://support.example:443@evil.example/",
+    "https://support.example?@evil.example/",
+    "https://support.example#@evil.example/",
+    r"https://support.example\@evil.example/",
+    "HTTPS://support.example@evil.example/",
+    "hTTps://support.example@evil.example/",
+    " https://support.example/",
+    "https://support.example/ 1",
+    "https://support.example/\n",
+    "https://support.example/\u{202e}gpj",
+    "https://support.example/\u{200b}1",
+    "https://suррort.example/1",
+    "https://bücher.example/",
+    "https://support.example%00.evil.example/",
+    "https://support.example:port/",
+    "https://[::1/",
+];
+
+pub const VISIBLE: [&str; 6] = [
+    "Grüße, 你好, שלום, مرحبا, नमस्ते",
+    "two lines\nand a\ttab",
+    "\u{7e} and \u{a0} and \u{ac} and \u{ae}",
+    "\u{200a}\u{2010}\u{2027}\u{202f}\u{205f}\u{fefe}",
+    "👩 ❤\u{fe0f} 🇩🇪",
+    r"\u202e written out is no character",
+];
+
+/// Every character that hides what is written.
+pub fn hidden() -> Vec<char> {
+    let hidden: Vec<char> = [
+        0x00..=0x08,
+        0x0b..=0x1f,
+        0x7f..=0x9f,
+        0xad..=0xad,
+        0x61c..=0x61c,
+        0x200b..=0x200f,
+        0x2028..=0x202e,
+        0x2060..=0x2069,
+        0xfeff..=0xfeff,
+    ]
+    .into_iter()
+    .flatten()
+    .map(|code| char::from_u32(code).unwrap())
+    .collect();
+    assert_eq!(hidden.len(), 88);
+    hidden
+}
