@@ -586,9 +586,11 @@ fn nulls_in_settings_and_assignments_mean_the_defaults() {
         let fresh = with(&object, "/spec", with_nulls(spec, &object["spec"], false, &mut nulls));
         assert!(nulls >= 12, "{nulls}");
         let fresh = with(&fresh, "/metadata/name", "default");
-        // Settings are one object, and another test makes its own: dry.
-        let stored = server.pipe(&["create", "--dry-run=server", "-o", "json", "-f", "-"], &fresh.to_string()).unwrap();
-        let stored: Value = serde_json::from_str(&stored).unwrap();
+        let turn = server.settings();
+        server.create(&fresh).unwrap();
+        let stored = server.get(&fresh);
+        server.patch_status(&fresh, &json!({"enabled": null, "observedGeneration": 1})).unwrap();
+        drop(turn);
         assert_eq!(count_nulls(&stored), 0);
         let defaults = json!({
             "supportPlan": "Developer", "enablement": "Manual", "enabled": false,
