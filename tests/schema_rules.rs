@@ -844,6 +844,14 @@ fn settings() -> Vec<Case> {
     cases.push(accept(SETTINGS, "a level without a maximum", without(&sample, "/spec/accessLevels/0/maximum")));
     cases.push(refuse(SETTINGS, "a level's maximum is longer", maximum("1d1s"), "spec.accessLevels", level));
 
+    let built_in = "must not name a built-in group (system:...): everybody who is signed in would have the fact";
+    for fact in ["multiFactor", "isolatedIdentity"] {
+        let groups = |name: &str| with(&sample, &format!("/spec/identity/{fact}/groups"), json!([name]));
+        let field = format!("spec.identity.{fact}.groups");
+        cases.push(refuse(SETTINGS, format!("{fact} for everybody"), groups("system:authenticated"), &field, built_in));
+        cases.push(accept(SETTINGS, format!("{fact} for a group"), groups("provider:secure-workstations")));
+    }
+
     let rules = "rules [named-objects] name an access level that is not in accessLevels";
     let unknown = with(&sample, "/spec/jit/rules/0/match/accessLevels", json!(["ReadObjects", "Shell"]));
     cases.push(refuse(SETTINGS, "a rule about an unknown level", unknown.clone(), "spec.jit.rules", rules));

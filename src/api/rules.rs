@@ -15,7 +15,10 @@ pub(super) const NAME: &str = r"^[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$";
 /// Control, bidirectional, zero-width and other invisible characters: a text that holds one can show an approver
 /// something else than it says. Line feed and tab are ordinary in a text of several lines. The escapes are CEL's own: the
 /// regular expression holds the characters themselves.
-const INVISIBLE: &str = r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]";
+const INVISIBLE: &str = concat!(
+    r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u00ad\u034f\u061c\u115f\u1160\u180b-\u180f\u200b-\u200f\u2028-\u202e\u2060-\u206f",
+    r"\u3164\ufeff\uffa0\ufff9-\ufffb\U000e0000-\U000e0fff]",
+);
 
 pub(super) fn forbidden(rule: impl Into<String>, message: impl Into<Message>) -> Rule {
     Rule::new(rule).message(message).reason(Reason::FieldValueForbidden)
@@ -111,6 +114,15 @@ pub(super) fn not_built_in() -> Rule {
         "!self.startsWith('system:')",
         "must not be a built-in user or group (system:...): it would stand for everybody, or for a component",
     )
+}
+
+/// On a list of groups by which a fact is recognised.
+pub(super) fn no_built_in_groups() -> Rule {
+    forbidden(
+        "!has(self.groups) || self.groups.all(g, !g.startsWith('system:'))",
+        "must not name a built-in group (system:...): everybody who is signed in would have the fact",
+    )
+    .field_path(".groups")
 }
 
 /// On a list of objects: none stands there twice.

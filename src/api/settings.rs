@@ -403,6 +403,7 @@ pub struct IdentityFacts {
 
 /// A fact holds when the requester is in one of the groups, or has one of the values in the attribute.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
+#[x_kube(validation = rules::no_built_in_groups())]
 #[x_kube(validation = kube::core::Rule::new("has(self.groups) || has(self.extra)").message("name groups, or an attribute in extra").reason(Reason::FieldValueRequired))]
 pub struct IdentityFact {
     /// Groups, membership in one of which is enough.

@@ -84,23 +84,34 @@ pub const VISIBLE: [&str; 6] = [
     r"\u202e written out is no character",
 ];
 
-/// Every character that hides what is written.
+/// The characters that hide what is written.
 pub fn hidden() -> Vec<char> {
     let hidden: Vec<char> = [
         0x00..=0x08,
         0x0b..=0x1f,
         0x7f..=0x9f,
         0xad..=0xad,
+        0x34f..=0x34f,
         0x61c..=0x61c,
+        0x115f..=0x1160,
+        0x180b..=0x180f,
         0x200b..=0x200f,
         0x2028..=0x202e,
-        0x2060..=0x2069,
+        0x2060..=0x206f,
+        0x3164..=0x3164,
         0xfeff..=0xfeff,
+        0xffa0..=0xffa0,
+        0xfff9..=0xfffb,
+        // Of the 4096 tags, the first and last, and the tags of ASCII's ends.
+        0xe0000..=0xe0001,
+        0xe0020..=0xe0020,
+        0xe007f..=0xe007f,
+        0xe0fff..=0xe0fff,
     ]
     .into_iter()
     .flatten()
     .map(|code| char::from_u32(code).unwrap())
     .collect();
-    assert_eq!(hidden.len(), 88);
+    assert_eq!(hidden.len(), 112);
     hidden
 }
