@@ -23,6 +23,8 @@ use crate::{
     lifecycle::{Action, Facts, GrantView, RoleView, facts, step},
 };
 
+/// Requests that are remembered at most.
+const MOST_REMEMBERED: usize = 20_000;
 /// Longest sleep: a clock that was set, or a machine that slept, is noticed after it.
 const LONGEST_SLEEP: Duration = Duration::from_mins(10);
 /// How long to wait for a quota to have room.
@@ -37,9 +39,18 @@ pub struct Requests {
     bindings: Store<PartialObjectMeta<RoleBinding>>,
     /// Bindings of grants in the cluster.
     cluster_bindings: Store<PartialObjectMeta<ClusterRoleBinding>>,
-    /// Entries published, by request UID: spares asking the API server about what it has. Status catches up with every
-    /// transition; after a restart, Events are published again under the same names.
-    published: Mutex<HashMap<String, usize>>,
+    /// What we did, by request UID. It only spares asking the API server for what it would refuse: forgotten by a restart,
+    /// and altogether when it holds [`MOST_REMEMBERED`].
+    memory: Mutex<HashMap<String, Remembered>>,
+}
+
+/// What we did to a request.
+#[derive(Clone, Copy, Debug, Default)]
+struct Remembered {
+    /// Entries published. Status catches up with every transition.
+    published: usize,
+    /// The version that our last write made.
+    version: u64,
 }
 
 /// What a step is decided from, besides the request.
@@ -63,7 +74,13 @@ pub async fn reconcile(guarded: Arc<Guarded<LockboxRequest>>, ctx: Arc<Requests>
         }
     };
     let key = key(guarded.as_ref());
-    let wake = ctx.advance(request).await?;
+    // The cache may not have seen yet what we wrote ourselves: then the API server is asked.
+    let behind = ctx.is_behind(&request);
+    let request = if behind { ctx.read_again(&request).await? } else { Some(request) };
+    let wake = match request {
+        Some(request) => ctx.advance(request, behind).await?,
+        None => None,
+    };
     ctx.shared.retries.succeeded(&key);
     Ok(wake.map_or_else(|| Requeue::requeue(LONGEST_SLEEP), |wake| Requeue::requeue(until(wake, now()))))
 }
@@ -97,14 +114,13 @@ impl Requests {
         bindings: Store<PartialObjectMeta<RoleBinding>>,
         cluster_bindings: Store<PartialObjectMeta<ClusterRoleBinding>>,
     ) -> Self {
-        Self { shared, bindings, cluster_bindings, published: Mutex::default() }
+        Self { shared, bindings, cluster_bindings, memory: Mutex::default() }
     }
 
     /// Takes steps until there is nothing to do now. Returns when to look again.
-    async fn advance(&self, request: LockboxRequest) -> Result<Option<Moment>, Error> {
-        let mut request = request;
+    async fn advance(&self, request: LockboxRequest, fresh: bool) -> Result<Option<Moment>, Error> {
         // What a cache says may be old. Before access is made from it, the API server is asked.
-        let mut fresh = false;
+        let (mut request, mut fresh) = (request, fresh);
         let mut made = None;
         for _ in 0..MOST_STEPS {
             let phase = request.status.as_ref().and_then(|status| status.phase).unwrap_or_default();
@@ -143,8 +159,8 @@ impl Requests {
             if let Some(status) = next.status {
                 request = self.shared.cluster.write_request_status(&request, *status).await?;
                 fresh = true;
+                self.remember(&request, |known| known.version = version(&request).unwrap_or_default());
                 if request.status.as_ref().is_some_and(|status| status.closed == Some(true)) {
-                    self.forget_published(&request);
                     return Ok(None);
                 }
             }
@@ -260,7 +276,7 @@ impl Requests {
             Action::Publish { after } => {
                 let history = request.status.as_ref().map_or(&[][..], |status| &status.history);
                 cluster.publish(request, history.get(*after..).unwrap_or_default()).await?;
-                self.remember_published(request, history.len());
+                self.remember(request, |known| known.published = history.len());
             }
         }
         Ok(Ok(()))
@@ -268,20 +284,30 @@ impl Requests {
 
     fn published(&self, request: &LockboxRequest) -> usize {
         let recorded = request.status.as_ref().and_then(|status| status.events_published).unwrap_or_default();
-        let recorded = usize::try_from(recorded).unwrap_or_default();
-        let uid = request.metadata.uid.as_deref().unwrap_or_default();
-        let remembered = self.published.lock().unwrap_or_else(PoisonError::into_inner).get(uid).copied();
-        recorded.max(remembered.unwrap_or_default())
+        usize::try_from(recorded).unwrap_or_default().max(self.remembered(request).published)
     }
 
-    /// Remembers while the request is open; a closed one is never looked at again.
-    fn remember_published(&self, request: &LockboxRequest, count: usize) {
+    /// Whether this is older than what our own last write made. Versions are numbers on every API server; should one not
+    /// be, nothing counts as old, and a write over it is refused.
+    fn is_behind(&self, request: &LockboxRequest) -> bool {
+        version(request).is_some_and(|version| version < self.remembered(request).version)
+    }
+
+    fn remembered(&self, request: &LockboxRequest) -> Remembered {
+        let uid = request.metadata.uid.as_deref().unwrap_or_default();
+        self.memory.lock().unwrap_or_else(PoisonError::into_inner).get(uid).copied().unwrap_or_default()
+    }
+
+    fn remember(&self, request: &LockboxRequest, what: impl FnOnce(&mut Remembered)) {
         let uid = request.metadata.uid.clone().unwrap_or_default();
-        self.published.lock().unwrap_or_else(PoisonError::into_inner).insert(uid, count);
+        let mut memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
+        if memory.len() >= MOST_REMEMBERED {
+            memory.clear();
+        }
+        what(memory.entry(uid).or_default());
     }
+}
 
-    fn forget_published(&self, request: &LockboxRequest) {
-        let uid = request.metadata.uid.as_deref().unwrap_or_default();
-        self.published.lock().unwrap_or_else(PoisonError::into_inner).remove(uid);
-    }
+fn version(request: &LockboxRequest) -> Option<u64> {
+    request.metadata.resource_version.as_deref()?.parse().ok()
 }
