@@ -256,3 +256,23 @@ pub fn internally_met(facts: &Facts<'_>, status: &LockboxRequestStatus) -> bool 
         i32::try_from(count).unwrap_or(i32::MAX) >= demanded.count
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_entry_that_moves_the_request_stands_last() {
+        let entry = |action| happening(action, "alice@contoso.example", Phase::CustomerNotified, None, String::new());
+        for (approve, deny) in [
+            (AuditAction::ApproveLockboxRequest, AuditAction::DenyLockboxRequest),
+            (AuditAction::ApproveInternally, AuditAction::DenyInternally),
+        ] {
+            let happenings = [deny, approve, AuditAction::RejectDecision].map(entry).to_vec();
+            let mut tally = Tally { happenings, denied: None };
+            tally.sort();
+            let order: Vec<_> = tally.happenings.iter().map(|entry| entry.action).collect();
+            assert_eq!(order, [AuditAction::RejectDecision, approve, deny]);
+        }
+    }
+}
