@@ -7,11 +7,14 @@ use super::{
     kind::{is_elsewhere, is_namespaces},
     list,
     powers::{Kind, MAX_WEIGHT, Powers, Reach, weight},
-    words::{self, clip, show_kind},
+    words::{self, show_kind},
 };
-use crate::api::{
-    request::{NamedObject, Scope},
-    settings::GroupResource,
+use crate::{
+    api::{
+        request::{NamedObject, Scope},
+        settings::GroupResource,
+    },
+    lifecycle::history::clip,
 };
 
 /// Cuts the rules of an access level's `ClusterRole` down to what is asked for. The result never allows more than

@@ -4,9 +4,9 @@ use k8s_openapi::api::rbac::v1::PolicyRule;
 
 use super::{
     MAX_SENTENCE, list as items,
-    words::{clip, is_plain, list, plain, sentence},
+    words::{is_plain, list, plain, sentence},
 };
-use crate::api::request::Scope;
+use crate::{api::request::Scope, lifecycle::history::clip};
 
 /// Verbs that only read. All others write, in what follows.
 pub const READ_VERBS: &[&str] = &["get", "list"];

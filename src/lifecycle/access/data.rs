@@ -4,8 +4,9 @@ use super::{
     MAX_SENTENCE, MAX_SENTENCES,
     danger::READ_VERBS,
     list as items,
-    words::{at_most, clip, list, show_kind},
+    words::{at_most, list, show_kind},
 };
+use crate::lifecycle::history::clip;
 
 /// Kinds whose objects hold customer data, or lead to it, with any verb.
 const DATA: &[(&str, &[&str])] = &[

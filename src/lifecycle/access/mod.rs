@@ -20,7 +20,6 @@ mod words;
 
 use k8s_openapi::api::rbac::v1::PolicyRule;
 use serde_json::json;
-use sha2::{Digest, Sha256};
 
 pub use self::{
     cut::cut,
@@ -34,9 +33,12 @@ pub use self::{
     unfit::Unfit,
     words::{difference, words},
 };
-use crate::api::{
-    request::{Effect, GrantForm, Scope},
-    settings::AccessLevel,
+use crate::{
+    api::{
+        request::{Effect, GrantForm, Scope},
+        settings::AccessLevel,
+    },
+    lifecycle::history::sha256,
 };
 
 /// Sentences in `status.effect`, rules and what is left out each: the schema's own bound.
@@ -111,7 +113,7 @@ pub fn hash(form: GrantForm, scope: Scope, rules: &[PolicyRule]) -> String {
     };
     // Keys in alphabetical order, so that the text is the same whether or not the map keeps the order of insertion.
     let granted = json!({ "form": form, "granted": powers::canonical(rules), "scope": scope });
-    format!("sha256:{:x}", Sha256::digest(granted.to_string()))
+    sha256(&granted.to_string())
 }
 
 /// The list, or none: RBAC makes no difference between an absent and an empty one.

@@ -1,5 +1,6 @@
-use super::words::{clip, list, plain};
+use super::words::{list, plain};
 use crate::api::request::{NamedObject, Scope};
+use crate::lifecycle::history::clip;
 
 /// Why an access level cannot give what was asked for. The texts name the field and what to do next, and have at most
 /// 512 characters.

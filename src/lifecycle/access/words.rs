@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use k8s_openapi::api::rbac::v1::PolicyRule;
 
 use super::{MAX_SENTENCE, MAX_SENTENCES, list as items};
-use crate::api::request::Scope;
+use crate::{api::request::Scope, lifecycle::history::clip};
 
 /// Characters of [`difference`].
 const MAX_DIFFERENCE: usize = 400;
@@ -209,14 +209,6 @@ fn list_by(items: &[String], separator: &str, room: usize) -> String {
         length += item_length;
     }
     text
-}
-
-/// At most so many characters; what is cut short ends with an ellipsis.
-pub(super) fn clip(text: &str, room: usize) -> String {
-    if text.chars().nth(room).is_none() {
-        return text.to_owned();
-    }
-    text.chars().take(room.saturating_sub(1)).chain(std::iter::once('…')).collect()
 }
 
 /// At most so many sentences; the last one says how many are missing.
