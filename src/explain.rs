@@ -14,7 +14,7 @@ use crate::{
         time::{from_kubernetes, to_kubernetes},
     },
     lifecycle::{
-        Facts, GrantView, RoleView,
+        Facts, GrantView, Proofs, RoleView,
         evaluate::{Outcome, evaluate},
         jit::{self, IdentityOf},
         services::Catalogue,
@@ -266,6 +266,7 @@ fn decide(
         role: &view,
         grant: &GrantView::Unread,
         published: 0,
+        proofs: &Proofs::ALL,
         tenant_namespace: &home,
     };
     match evaluate(&facts) {

@@ -7,7 +7,10 @@ use futures::{
     future::{self, BoxFuture, Shared},
     stream,
 };
-use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding, RoleBinding};
+use k8s_openapi::api::{
+    admissionregistration::v1::{ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding},
+    rbac::v1::{ClusterRole, ClusterRoleBinding, RoleBinding},
+};
 use kube::{
     Api, Client, Resource, ResourceExt,
     core::PartialObjectMeta,
@@ -21,13 +24,14 @@ use kube::{
 use tokio::sync::watch;
 
 use crate::{
-    api::{LockboxRequest, LockboxSettings, RoleAssignment, names},
+    api::{LockboxRequest, LockboxSettings, Phase, RoleAssignment, names},
     cluster::Cluster,
     config::Config,
     controller::{
         Context, Guarded, assignments,
         changes::{Change, Changes},
         people::People,
+        proofs::{self, Board},
         requests::{self, Requests},
         retry::Retries,
         settings, sweep,
@@ -63,14 +67,16 @@ pub async fn run(client: Client, config: Config, stop: impl Future<Output = ()>)
     let readiness = Readiness::default();
     let (listen, concurrency) = (config.listen, config.concurrency);
     let cluster = Cluster::new(client.clone(), config);
+    let policies = policies(&client);
     let watches = Watches::new(&client);
     let context = Arc::new(Context {
-        cluster: cluster.clone(),
+        cluster,
         settings: watches.settings.clone(),
         assignments: watches.assignments.clone(),
         retries: Retries::default(),
+        proofs: Board::new(watches.changes.clone()),
     });
-    let ready = watches.ready(readiness.clone());
+    let ready = watches.ready(context.clone(), readiness.clone());
     let (stopping, stopped) = watch::channel(false);
     let wiring = Wiring {
         client,
@@ -82,15 +88,24 @@ pub async fn run(client: Client, config: Config, stop: impl Future<Output = ()>)
     let reconcilers = future::join3(
         wiring.clone().reconcile_requests(&watches),
         wiring.clone().reconcile_assignments(&watches),
-        wiring.reconcile_settings(),
+        wiring.reconcile_settings(&watches),
     );
+    let trials = {
+        let context = context.clone();
+        async move {
+            let (board, cluster) = (&context.proofs, &context.cluster);
+            let canaries = proofs::run_canaries(board, cluster);
+            future::join(Box::pin(proofs::run(board, cluster, policies)), Box::pin(canaries)).await
+        }
+    };
+    let sweeps = sweep::run(context.clone());
     let people = People {
         shared: context,
         bindings: watches.people.clone(),
         cluster_bindings: watches.cluster_people.clone(),
         changes: watches.changes.clone(),
     };
-    let background = future::join3(watches.pump, ready.then(|()| people.run()), sweep::run(cluster));
+    let background = future::join4(watches.pump, ready.then(|()| people.run()), sweeps, trials);
     let probes = async {
         match listen {
             Some(address) => http::serve(address, readiness).await.map_err(Error::Http),
@@ -152,7 +167,7 @@ impl Watches {
     }
 
     /// Completes when the stores are filled: whatever is decided is decided with everything known.
-    fn ready(&self, readiness: Readiness) -> Shared<BoxFuture<'static, ()>> {
+    fn ready(&self, context: Arc<Context>, readiness: Readiness) -> Shared<BoxFuture<'static, ()>> {
         let (settings, assignments) = (self.settings.clone(), self.assignments.clone());
         let (people, cluster_people) = (self.people.clone(), self.cluster_people.clone());
         async move {
@@ -160,8 +175,9 @@ impl Watches {
             filled(&assignments).await;
             filled(&people).await;
             filled(&cluster_people).await;
+            context.proofs.tried().await;
             readiness.set();
-            tracing::info!("ready: settings and assignments are known");
+            tracing::info!("ready: settings and assignments are known, and the admission policies were tried");
         }
         .boxed()
         .shared()
@@ -237,7 +253,7 @@ impl Wiring {
         let touched = watches.changes.read().flat_map(move |change| {
             let touched: Vec<_> = match change {
                 Change::Settings => store.state().iter().map(|object| ObjectRef::from_obj(object.as_ref())).collect(),
-                Change::Assignment(_) | Change::People => vec![],
+                Change::Assignment(_) | Change::People | Change::Proofs => vec![],
             };
             stream::iter(touched)
         });
@@ -249,12 +265,14 @@ impl Wiring {
         drain("assignment", run)
     }
 
-    fn reconcile_settings(self) -> impl Future<Output = ()> + use<> {
+    fn reconcile_settings(self, watches: &Watches) -> impl Future<Output = ()> + use<> {
+        let shown = watches.changes.read().filter(|change| future::ready(*change == Change::Proofs));
         let levels = Api::<PartialObjectMeta<ClusterRole>>::all(self.client.clone());
         let labelled = watcher::Config::default().labels(names::ACCESS_LEVEL);
         let run = Controller::new(Api::<Guarded<LockboxSettings>>::all(self.client), watcher::Config::default())
             .with_config(self.limits.concurrency(1))
             .watches(levels, labelled, |_| [ObjectRef::new(names::SETTINGS)])
+            .reconcile_on(shown.map(|_| ObjectRef::new(names::SETTINGS)))
             .graceful_shutdown_on(until_stopped(self.stopped))
             .run(after(self.ready, settings::reconcile), settings::on_error, self.context);
         drain("settings", run)
@@ -274,6 +292,7 @@ fn touched_by_changes(
             Change::Assignment(namespace) => {
                 *namespace == home || request.meta().namespace.as_deref() == Some(namespace)
             }
+            Change::Proofs => waits_for_proofs(request),
             Change::People => false,
         };
         let touched: Vec<_> = store
@@ -284,6 +303,22 @@ fn touched_by_changes(
             .collect();
         stream::iter(touched)
     })
+}
+
+/// What has ended, and what is granted already, depends on no proof.
+fn waits_for_proofs(request: &Guarded<LockboxRequest>) -> bool {
+    let phase = request.0.as_ref().ok().and_then(|request| request.status.as_ref()).and_then(|status| status.phase);
+    let phase = phase.unwrap_or_default();
+    !phase.is_terminal() && phase != Phase::AccessGranted
+}
+
+/// Says that one of the chart's admission policies, or of their bindings, changed.
+fn policies(client: &Client) -> impl Stream<Item = ()> + Send + use<> {
+    let of_lockbox = || watcher::Config::default().labels(&format!("{}={}", names::NAME, names::MANAGER));
+    let (_, policies) = stored::<PartialObjectMeta<ValidatingAdmissionPolicy>>(Api::all(client.clone()), of_lockbox());
+    let (_, bindings) =
+        stored::<PartialObjectMeta<ValidatingAdmissionPolicyBinding>>(Api::all(client.clone()), of_lockbox());
+    stream::select(healthy(policies).map(drop), healthy(bindings).map(drop))
 }
 
 /// A reconciler that waits until everything is known.

@@ -10,7 +10,7 @@ use lockbox::{
         LockboxRequestStatus, Phase,
         request::{AuditAction, Entry, Grant},
     },
-    lifecycle::{Action, GrantView, RoleView, audit, history},
+    lifecycle::{Action, GrantView, Proof, RoleView, audit, history},
 };
 use proptest::{option, prelude::*, sample::select};
 use serde_json::{Value, json};
@@ -48,7 +48,7 @@ fn people() -> impl Strategy<Value = String> {
 }
 
 fn a_world() -> impl Strategy<Value = World> {
-    let base = (0..4_u8, 1..4_i64, 0..4_u8, 0..4_u8, seconds());
+    let base = (0..4_u8, 1..4_i64, 0..4_u8, 0..4_u8, (seconds(), 0..8_u8));
     let written = (
         proptest::collection::vec((people(), decision()), 0..4),
         proptest::collection::vec((people(), any::<bool>()), 0..3),
@@ -57,7 +57,12 @@ fn a_world() -> impl Strategy<Value = World> {
         option::of(people()),
     );
     (base, written, ".{1,300}", any::<bool>()).prop_map(
-        |((kind, quorum, settings, role, now), (decisions, internal, cancel, release, revoke), text, group)| {
+        |(
+            (kind, quorum, settings, role, (now, proofs)),
+            (decisions, internal, cancel, release, revoke),
+            text,
+            group,
+        )| {
             let mut world = match kind {
                 0 => World::without_customer_data(),
                 1 => World::with_internal_approval(),
@@ -76,6 +81,13 @@ fn a_world() -> impl Strategy<Value = World> {
             match role {
                 0 => world.role = RoleView::Missing,
                 1 => world.role = RoleView::Rules(changed_rules()),
+                _ => {}
+            }
+            match proofs {
+                0 => world.proofs.admission = Proof::Unknown("not tried".into()),
+                1 => world.proofs.admission = Proof::Disproven("a policy is gone".into()),
+                2 => world.proofs.clock = Proof::Disproven("late".into()),
+                3 => world.proofs.safety_net = Proof::Unknown("not tried".into()),
                 _ => {}
             }
             for (user, decision) in decisions {

@@ -24,7 +24,7 @@ use lockbox::{
         time::to_kubernetes,
     },
     lifecycle::{
-        Action, GrantView, RoleView, Step,
+        Action, GrantView, Proof, Proofs, RoleView, Step,
         approvers::{self, Subject},
         conditions, history, jit,
         people::{self, PeopleRole},
@@ -124,6 +124,23 @@ fn granted_as(mut world: World, grant: GrantView) -> World {
 
 fn with_role(mut world: World, role: RoleView) -> World {
     world.role = role;
+    world
+}
+
+/// Whether the admission policies are in force was not tried yet.
+fn untried(mut world: World) -> World {
+    world.proofs.admission = Proof::Unknown("it was not tried yet.".into());
+    world
+}
+
+/// They are known not to be.
+fn forgeable(mut world: World) -> World {
+    world.proofs.admission = Proof::Disproven("policy lockbox-requests-decide is not there.".into());
+    world
+}
+
+fn proven(mut world: World) -> World {
+    world.proofs = Proofs::ALL;
     world
 }
 
@@ -535,6 +552,48 @@ fn evaluating_rows() -> Vec<Row> {
             &[ExcludeLockboxRequest],
         )
         .says("https://provider.example/legal"),
+        row(
+            "whether anybody checked who asks is not known yet",
+            untried(World::new()),
+            Evaluating,
+            Evaluating,
+            "WaitingForAdmission",
+            &[],
+        )
+        .says("not tried yet"),
+        row(
+            "whether anybody checked who asks did not become known in time",
+            untried(World::new()).at(FOUR_DAYS),
+            Evaluating,
+            Expired,
+            "NotEvaluatedInTime",
+            &[ExpireInternalApproval],
+        ),
+        row(
+            "withdrawn before anybody knows who checked it",
+            cancelled(untried(World::new()), KIM),
+            Evaluating,
+            Cancelled,
+            "Withdrawn",
+            &[CancelBeforeNotification],
+        ),
+        row(
+            "made while anybody could ask in another's name",
+            forgeable(World::new()),
+            Evaluating,
+            Rejected,
+            "AdmissionNotEnforced",
+            &[AutoDenyLockboxRequest],
+        )
+        .says("lockbox-requests-decide is not there"),
+        row(
+            "not even an exclusion is recorded then",
+            forgeable(excluded_world("BreakGlass")),
+            Evaluating,
+            Rejected,
+            "AdmissionNotEnforced",
+            &[AutoDenyLockboxRequest],
+        ),
     ]
 }
 
@@ -635,6 +694,28 @@ fn internal_rows() -> Vec<Row> {
         ),
         stays("a customer's decision is not looked at yet", deciding(waiting(), &[(ALICE, no())]), &[]),
         stays("somebody else's cancellation", cancelled(waiting(), LEAD), &[]),
+        row(
+            "approved internally, and whether anybody checked by whom is not known yet",
+            untried(deciding_internally(waiting(), LEAD, yes())),
+            Awaiting,
+            Awaiting,
+            "WaitingForAdmission",
+            &[],
+        )
+        .says("not tried yet"),
+        stays(
+            "approved internally while anybody could do it in the lead's name",
+            forgeable(deciding_internally(waiting(), LEAD, yes())),
+            &[RejectDecision],
+        ),
+        row(
+            "a Deny needs no proof internally",
+            forgeable(deciding_internally(waiting(), LEAD, no())),
+            Awaiting,
+            Rejected,
+            "DeniedInternally",
+            &[DenyInternally],
+        ),
     ]
 }
 
@@ -721,6 +802,65 @@ fn notified_rows() -> Vec<Row> {
             &[ApproveLockboxRequest],
         )
         .says("1 of 2"),
+        row(
+            "approved, and whether anybody checked by whom is not known yet",
+            untried(deciding(asked(), &[(ALICE, yes())])),
+            Notified,
+            Notified,
+            "WaitingForAdmission",
+            &[],
+        )
+        .says("not tried yet"),
+        row(
+            "the second of two approvals, and whether anybody checked it is not known yet",
+            {
+                let mut w = deciding(two(), &[(ALICE, yes())]);
+                w.take();
+                untried(deciding(w, &[(BOB, yes())]))
+            },
+            Notified,
+            Notified,
+            "WaitingForAdmission",
+            &[],
+        ),
+        approved(
+            "approved before, and looked at when admission is proven",
+            {
+                let mut w = untried(deciding(asked(), &[(ALICE, yes())]));
+                w.take();
+                proven(w)
+            },
+            &[ApproveLockboxRequest],
+        ),
+        stays(
+            "approved while anybody could do it in an approver's name",
+            forgeable(deciding(asked(), &[(ALICE, yes())])),
+            &[RejectDecision],
+        ),
+        stays(
+            "such an approval does not count later either",
+            {
+                let mut w = forgeable(deciding(asked(), &[(ALICE, yes())]));
+                w.take();
+                proven(w)
+            },
+            &[],
+        ),
+        stays(
+            "after it was not looked at, an approval that does not count leaves the request with the customer",
+            {
+                let mut w = untried(deciding(asked(), &[("mallory@contoso.example", yes())]));
+                w.take();
+                proven(w)
+            },
+            &[RejectDecision],
+        ),
+        denied("a Deny needs no proof", forgeable(deciding(asked(), &[(ALICE, no())])), &[DenyLockboxRequest]),
+        denied(
+            "a Deny needs no proof, nor waits for one beside an Approve",
+            untried(deciding(asked(), &[(ALICE, yes()), (BOB, no())])),
+            &[DenyLockboxRequest],
+        ),
         row("nobody decided", past_deadline(asked()), Notified, Expired, "NotDecidedInTime", &[ExpireLockboxRequest]),
         row(
             "approved, but met at the deadline",
@@ -881,6 +1021,22 @@ fn approved_rows() -> Vec<Row> {
         world.take();
         world
     };
+    let waits = |name, world, reason| row(name, world, Approved, Approved, reason, &[]);
+    let with_clock = |clock| {
+        let mut world = approved();
+        world.proofs.clock = clock;
+        world
+    };
+    let without_net = || {
+        let mut world = approved();
+        world.proofs.safety_net = Proof::Disproven("it hangs.".into());
+        world
+    };
+    let approved_and_back = |seconds| {
+        let world = approved();
+        let then = (world.status().approved_at.unwrap() - at(0)).num_seconds();
+        world.at(then - seconds)
+    };
     vec![
         row("access is made", approved(), Approved, AccessGranted, "Granted", &[GrantAccess])
             .before(Before::MakeGrant)
@@ -970,6 +1126,51 @@ fn approved_rows() -> Vec<Row> {
             &[FailAccess],
         )
         .before(Before::EndGrant { early: true }),
+        waits("whether admission is enforced is not known", untried(approved()), "WaitingForAdmission")
+            .says("not tried yet"),
+        waits("admission is not enforced", forgeable(approved()), "WaitingForAdmission").says("is not there"),
+        waits("the clock is wrong", with_clock(Proof::Disproven("it is late.".into())), "WaitingForClock")
+            .says("it is late"),
+        waits("the clock was not compared", with_clock(Proof::Unknown("not yet.".into())), "WaitingForClock"),
+        waits("nothing in the cluster would end it", without_net(), "WaitingForSafetyNet").says("it hangs"),
+        row(
+            "nothing in the cluster would end it, and the settings accept that",
+            without_net().settings(|spec| spec["grant"]["safetyNet"] = json!("Preferred")),
+            Approved,
+            AccessGranted,
+            "Granted",
+            &[GrantAccess],
+        )
+        .before(Before::MakeGrant),
+        row(
+            "what was missing is proven",
+            {
+                let mut w = forgeable(approved());
+                w.take();
+                proven(w)
+            },
+            Approved,
+            AccessGranted,
+            "Granted",
+            &[GrantAccess],
+        )
+        .before(Before::MakeGrant),
+        failed(
+            "nothing was proven until the end",
+            past_deadline(forgeable(approved())),
+            "DeadlinePassed",
+            "accessUntil",
+        ),
+        row(
+            "the clock was put back by as much as clocks may differ",
+            approved_and_back(5),
+            Approved,
+            AccessGranted,
+            "Granted",
+            &[GrantAccess],
+        )
+        .before(Before::MakeGrant),
+        failed("the clock was put back since the approval", approved_and_back(6), "ClockWentBack", "accessUntil"),
         row("released before access began", released(approved()), Approved, Completed, "Released", &[CompleteAccess])
             .before(Before::EndGrant { early: true })
             .says(KIM),

@@ -218,6 +218,16 @@ fn an_operator_that_grants_while_off_is_found_out() {
 }
 
 #[test]
+fn an_operator_that_grants_what_is_not_proven_is_found_out() {
+    is_found(RULES_ALONE, Mutation::GrantUnproven, &["nothing is believed or granted that is not proven"]);
+}
+
+#[test]
+fn an_operator_that_believes_an_approval_that_nobody_checked_is_found_out() {
+    is_found(MISCHIEF, Mutation::ApprovalUnproven, &["nothing is believed or granted that is not proven"]);
+}
+
+#[test]
 fn an_operator_that_grants_before_the_approval_is_recorded_is_found_out() {
     is_found(
         PLAIN,

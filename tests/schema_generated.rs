@@ -19,7 +19,7 @@ use lockbox::api::{
     condition::Truth,
     principal::{AssignedRole, PrincipalKind},
     request::{AuditAction, Circumstance, GrantForm, Origin, Phase, RuleEffect, Scope, Verdict},
-    settings::{ApproverModel, Enablement, Identity, PreviewOptIn, Stage, SupportPlan},
+    settings::{ApproverModel, Enablement, Identity, PreviewOptIn, SafetyNet, Stage, SupportPlan},
 };
 use schema_support::{full, is_condition, kinds, walk};
 use serde_json::{Value, json};
@@ -237,6 +237,7 @@ fn vocabulary() -> Vec<(&'static str, Vec<Value>)> {
         (".enablement", words!(Enablement: Manual AutomaticWithPlan)),
         (".supportPlan", words!(SupportPlan: Basic Developer Standard ProfessionalDirect)),
         (".model", words!(ApproverModel: ByScope OwnerOrGlobalAdministrator OwnerOnly)),
+        (".safetyNet", words!(SafetyNet: Required Preferred)),
         (".optIn", words!(PreviewOptIn: None All Listed)),
         (".stage", words!(Stage: GeneralAvailability Preview NotSupported)),
     ]

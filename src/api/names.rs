@@ -19,6 +19,10 @@ pub const PEOPLE: &str = "lockbox.dev/people";
 pub const ACCESS_LEVEL: &str = "lockbox.dev/access-level";
 /// Annotation of the settings: who wrote them last, stamped by the API server.
 pub const CHANGED_BY: &str = "lockbox.dev/changed-by";
+/// Label of what tries the safety net.
+pub const CANARY: &str = "lockbox.dev/canary";
+/// Label of everything in the chart; its value is [`MANAGER`].
+pub const NAME: &str = "app.kubernetes.io/name";
 /// Who manages an object.
 pub const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
 /// The value of [`MANAGED_BY`].

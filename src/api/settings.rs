@@ -183,6 +183,7 @@ pub struct SupportPortal {
 
 /// How long access lasts.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
 pub struct GrantLimits {
     /// How long when the request does not say, such as 8h, from 1s to 7d.
     #[serde(default = "default_grant")]
@@ -192,6 +193,20 @@ pub struct GrantLimits {
     #[serde(default = "default_maximum")]
     #[x_kube(validation = rules::between("1s", "7d"))]
     pub maximum: Duration,
+    /// Whether access needs the safety net in the cluster, which ends it while the operator is down. Required: access
+    /// waits until status shows SafetyNet. Preferred: it is given without, too.
+    #[serde(default)]
+    pub safety_net: SafetyNet,
+}
+
+/// Whether access needs the safety net in the cluster.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SafetyNet {
+    /// Without it no access is given.
+    #[default]
+    Required,
+    /// Access is given without it, too.
+    Preferred,
 }
 
 fn default_grant() -> Duration {
@@ -204,7 +219,7 @@ fn default_maximum() -> Duration {
 
 impl Default for GrantLimits {
     fn default() -> Self {
-        Self { default: Duration::DEFAULT_GRANT, maximum: Duration::DEFAULT_MAXIMUM }
+        Self { default: Duration::DEFAULT_GRANT, maximum: Duration::DEFAULT_MAXIMUM, safety_net: SafetyNet::default() }
     }
 }
 
@@ -578,7 +593,8 @@ pub struct LockboxSettingsStatus {
     /// Whether Lockbox is on: switched on, and with a qualifying plan.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub enabled: Option<bool>,
-    /// Ready: the settings can be used; otherwise the field and the reason.
+    /// Ready: the settings can be used; otherwise the field and the reason. `AdmissionEnforced`, `SafetyNet`,
+    /// `ClockInSync`: what must be proven before access is given; otherwise what was found and what to do.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 8))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]

@@ -68,7 +68,8 @@ impl Cluster {
         let namespace = request.metadata.namespace.as_deref().unwrap_or_default();
         let jobs: Api<Job> = Api::namespaced(self.client.clone(), namespace);
         let owner = owner(request, "lockbox.dev/v1alpha1", "LockboxRequest");
-        let wanted = deadline_job(metadata(request, plan, Some(owner)), plan.until, now);
+        let left = (plan.until - now).num_seconds().max(0) + MARGIN;
+        let wanted = job_of_no_pods(metadata(request, plan, Some(owner)), left);
         let job = self.ensure("Job", &jobs, &wanted, |there| {
             there.spec.as_ref().is_some_and(|spec| spec.parallelism == Some(0) && spec.suspend != Some(true))
         });
@@ -223,7 +224,7 @@ fn metadata(request: &LockboxRequest, plan: &GrantPlan, owner: Option<OwnerRefer
 }
 
 /// `blockOwnerDeletion` stays out: a cluster may refuse it to whoever may not finalise the owner.
-fn owner<K: Resource<DynamicType = ()>>(object: &K, api_version: &str, kind: &str) -> OwnerReference {
+pub(super) fn owner<K: Resource<DynamicType = ()>>(object: &K, api_version: &str, kind: &str) -> OwnerReference {
     OwnerReference {
         api_version: api_version.into(),
         kind: kind.into(),
@@ -242,10 +243,9 @@ fn subject(user: &str) -> Subject {
     Subject { api_group: Some(RBAC.into()), kind: "User".into(), name: user.into(), namespace: None }
 }
 
-/// The deadline inside the cluster: a Job of no Pods. When it is over, the Job, TTL and garbage-collection controllers
-/// remove it and what it owns, whether the operator runs or not.
-fn deadline_job(metadata: ObjectMeta, until: Moment, now: Moment) -> Job {
-    let left = (until - now).num_seconds().max(0) + MARGIN;
+/// The deadline inside the cluster: a Job of no Pods. When its seconds are over, the Job, TTL and garbage-collection
+/// controllers remove it and what it owns, whether the operator runs or not.
+pub(super) fn job_of_no_pods(metadata: ObjectMeta, seconds: i64) -> Job {
     let quantity = |value: &str| Quantity(value.into());
     // Never run; it satisfies other people's policies that look at every Pod template.
     let container = Container {
@@ -269,7 +269,7 @@ fn deadline_job(metadata: ObjectMeta, until: Moment, now: Moment) -> Job {
         spec: Some(JobSpec {
             parallelism: Some(0),
             backoff_limit: Some(0),
-            active_deadline_seconds: Some(left),
+            active_deadline_seconds: Some(seconds),
             ttl_seconds_after_finished: Some(0),
             template: PodTemplateSpec {
                 metadata: None,

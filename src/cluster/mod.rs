@@ -2,6 +2,9 @@
 //! the operator needs reads this module. Each call has a time limit of its own: the client retries by itself for
 //! longer than a deadline can wait.
 
+mod admission;
+mod canary;
+mod clock;
 mod discovery;
 mod events;
 mod grants;
@@ -37,7 +40,7 @@ const CALL: Duration = Duration::from_secs(10);
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The API server, or the way to it.
-    #[error("{doing}: {source}")]
+    #[error("{doing}: {}", words(source))]
     Kube {
         /// What was being done.
         doing: &'static str,
@@ -80,6 +83,14 @@ impl Error {
 
     fn is_not_found(&self) -> bool {
         self.status().is_some_and(Status::is_not_found)
+    }
+
+    fn is_forbidden(&self) -> bool {
+        self.status().is_some_and(Status::is_forbidden)
+    }
+
+    fn is_invalid(&self) -> bool {
+        self.status().is_some_and(Status::is_invalid)
     }
 
     fn already_exists(&self) -> bool {
@@ -153,6 +164,14 @@ impl Cluster {
             Some(role) if labelled(&role) => RoleView::Rules(role.rules.unwrap_or_default()),
             _ => RoleView::Missing,
         })
+    }
+}
+
+/// What came back, in the API server's own words where they are its: kube adds the whole answer.
+fn words(source: &kube::Error) -> String {
+    match source {
+        kube::Error::Api(status) => status.message.clone(),
+        other => other.to_string(),
     }
 }
 

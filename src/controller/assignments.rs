@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use kube::{ResourceExt, runtime::controller::Action as Requeue};
 
-use super::{Context, Guarded, now, retry::Retries};
+use super::{Context, Guarded, retry::Retries};
 use crate::{api::RoleAssignment, cluster::Error, lifecycle::recognition::recognise};
 
 const LONGEST_SLEEP: Duration = Duration::from_mins(10);
@@ -28,7 +28,7 @@ pub async fn reconcile(guarded: Arc<Guarded<RoleAssignment>>, ctx: Arc<Context>)
     }
     let settings = ctx.settings();
     let settings = settings.as_ref().and_then(|settings| settings.0.as_ref().ok()).map(|settings| &settings.spec);
-    let now = now();
+    let now = ctx.proofs.now();
     let (status, wake) = recognise(assignment, settings, &ctx.cluster.config().tenant_namespace, now);
     if assignment.status.as_ref() != Some(&status) {
         ctx.cluster.write_assignment_status(assignment, status).await?;

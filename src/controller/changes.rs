@@ -12,6 +12,8 @@ pub enum Change {
     Assignment(String),
     /// A binding of people.
     People,
+    /// What is proven of the cluster.
+    Proofs,
 }
 
 /// A bounded channel to any number of readers. A reader that fell behind is told that everything changed, so nothing

@@ -3,6 +3,7 @@
 pub mod assignments;
 pub mod changes;
 pub mod people;
+pub mod proofs;
 pub mod requests;
 pub mod retry;
 pub mod settings;
@@ -31,6 +32,8 @@ pub struct Context {
     pub assignments: Store<Guarded<RoleAssignment>>,
     /// Retries by object.
     pub retries: retry::Retries,
+    /// What is proven of the cluster.
+    pub proofs: proofs::Board,
 }
 
 impl Context {
@@ -40,7 +43,7 @@ impl Context {
     }
 }
 
-/// The clock, in one place.
-pub fn now() -> Moment {
+/// The operator's own clock, in one place. What it means for deadlines says [`proofs::Board::now`].
+fn now() -> Moment {
     chrono::Utc::now()
 }

@@ -7,7 +7,7 @@ use futures::StreamExt;
 use k8s_openapi::api::rbac::v1::{ClusterRoleBinding, RoleBinding};
 use kube::{Resource, core::PartialObjectMeta, runtime::reflector::Store};
 
-use super::{Context, changes::Changes, now};
+use super::{Context, changes::Changes};
 use crate::{api::RoleAssignment, cluster::Error, lifecycle::people::bindings};
 
 /// Activations end by the clock, so the set is compared from time to time too.
@@ -54,7 +54,7 @@ impl People {
         let settings = settings.as_ref().and_then(|settings| settings.0.as_ref().ok()).map(|settings| &settings.spec);
         let stored = self.shared.assignments.state();
         let assignments: Vec<&RoleAssignment> = stored.iter().filter_map(|guarded| guarded.0.as_ref().ok()).collect();
-        let wanted = bindings(settings, assignments, now());
+        let wanted = bindings(settings, assignments, self.shared.proofs.now());
 
         let place = |meta: &kube::api::ObjectMeta| (meta.namespace.clone(), meta.name.clone().unwrap_or_default());
         let mut there: HashSet<(Option<String>, String)> =

@@ -16,7 +16,7 @@ use kube::{
     },
 };
 
-use super::{Context, Guarded, now, retry::Retries};
+use super::{Context, Guarded, retry::Retries};
 use crate::{
     api::{LockboxRequest, LockboxSettings, Moment, Phase, RoleAssignment, names, request::Scope},
     cluster::{Error, NotGranted},
@@ -82,7 +82,7 @@ pub async fn reconcile(guarded: Arc<Guarded<LockboxRequest>>, ctx: Arc<Requests>
         None => None,
     };
     ctx.shared.retries.succeeded(&key);
-    Ok(wake.map_or_else(|| Requeue::requeue(LONGEST_SLEEP), |wake| Requeue::requeue(until(wake, now()))))
+    Ok(wake.map_or_else(|| Requeue::requeue(LONGEST_SLEEP), |wake| Requeue::requeue(until(wake, ctx.now()))))
 }
 
 /// What to do after a failure.
@@ -169,14 +169,18 @@ impl Requests {
                 let _ = self.perform(&request, action).await?;
             }
             if blocked {
-                let again = now() + TRY_AGAIN;
+                let again = self.now() + TRY_AGAIN;
                 return Ok(Some(next.wake.map_or(again, |wake| wake.min(again))));
             }
             if !changed && next.after.is_empty() {
                 return Ok(next.wake);
             }
         }
-        Ok(Some(now()))
+        Ok(Some(self.now()))
+    }
+
+    fn now(&self) -> Moment {
+        self.shared.proofs.now()
     }
 
     async fn read_again(&self, request: &LockboxRequest) -> Result<Option<LockboxRequest>, Error> {
@@ -196,6 +200,14 @@ impl Requests {
         let namespace = request.namespace().unwrap_or_default();
         let known = self.known(request, phase, &namespace).await?;
         let settings = known.settings.as_ref().and_then(|settings| settings.0.as_ref().ok());
+        let proofs = if phase == Phase::Approved {
+            self.shared.proofs.for_grant(&self.shared.cluster, request).await?
+        } else {
+            self.shared.proofs.read()
+        };
+        let recorded =
+            settings.and_then(|settings| settings.status.as_ref()).map_or(&[][..], |status| &status.conditions);
+        let proofs = proofs.with_recorded(recorded);
         let settings = settings.map(|settings| &settings.spec);
         let assignments: Vec<&RoleAssignment> =
             known.assignments.iter().filter_map(|guarded| guarded.0.as_ref().ok()).collect();
@@ -218,9 +230,10 @@ impl Requests {
             role: &role,
             grant: &grant,
             published: self.published(request),
+            proofs: &proofs,
             tenant_namespace: &config.tenant_namespace,
         };
-        Ok(step(&facts, now()))
+        Ok(step(&facts, self.now()))
     }
 
     /// Settings and assignments for this step. What is recorded for good is decided from what is stored now: a cache
@@ -267,7 +280,7 @@ impl Requests {
     async fn perform(&self, request: &LockboxRequest, action: &Action) -> Result<Result<(), NotGranted>, Error> {
         let cluster = &self.shared.cluster;
         match action {
-            Action::MakeGrant(plan) => return cluster.make_grant(request, plan, now()).await,
+            Action::MakeGrant(plan) => return cluster.make_grant(request, plan, self.now()).await,
             Action::EndGrant { early } => {
                 let namespace = request.namespace().unwrap_or_default();
                 let name = names::grant(request.metadata.uid.as_deref().unwrap_or_default());

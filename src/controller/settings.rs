@@ -8,7 +8,7 @@ use std::{
 
 use kube::{ResourceExt, runtime::controller::Action as Requeue};
 
-use super::{Context, Guarded, now, retry::Retries};
+use super::{Context, Guarded, retry::Retries};
 use crate::{
     api::{
         LockboxSettings, LockboxSettingsStatus, Moment,
@@ -18,7 +18,7 @@ use crate::{
         time::whole_seconds,
     },
     cluster::{Error, EventRecord},
-    lifecycle::{RoleView, history::clip, services, settings as rules},
+    lifecycle::{RoleView, conditions, history::clip, services, settings as rules},
 };
 
 /// Kinds come and go with what is installed in the cluster: the review of services is made anew after this time.
@@ -33,7 +33,7 @@ pub async fn reconcile(guarded: Arc<Guarded<LockboxSettings>>, ctx: Arc<Context>
             return Ok(Requeue::await_change());
         }
     };
-    let now = whole_seconds(now());
+    let now = whole_seconds(ctx.proofs.now());
     let served = ctx.cluster.served_kinds().await?;
     let mut roles = BTreeMap::new();
     for level in &settings.spec.access_levels {
@@ -41,7 +41,8 @@ pub async fn reconcile(guarded: Arc<Guarded<LockboxSettings>>, ctx: Arc<Context>
             roles.insert(level.cluster_role.clone(), ctx.cluster.role(&level.cluster_role).await?);
         }
     }
-    let status = status(settings, &served, &roles, now);
+    let mut status = status(settings, &served, &roles, now);
+    conditions::show(&ctx.proofs.read(), &mut status.conditions, now, settings.metadata.generation);
     for record in changes(settings, &status, now) {
         ctx.cluster.publish_settings(settings, &record).await?;
     }

@@ -1,9 +1,9 @@
 //! The sweep: at the start and on a timer, every grant past its deadline or without a live request is ended, whoever
 //! made it and whatever anybody remembers.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
-use super::now;
+use super::Context;
 use crate::{
     api::{LockboxRequest, Moment, Phase, request::Scope},
     cluster::{Cluster, Error, FoundGrant},
@@ -15,20 +15,20 @@ const INTERVAL: Duration = Duration::from_mins(1);
 const GRACE: chrono::TimeDelta = chrono::TimeDelta::seconds(10);
 
 /// Sweeps until it is stopped. A sweep that fails is logged and comes again.
-pub async fn run(cluster: Cluster) {
+pub async fn run(shared: Arc<Context>) {
     let mut timer = tokio::time::interval(INTERVAL);
     timer.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         timer.tick().await;
-        if let Err(error) = sweep(&cluster).await {
+        if let Err(error) = sweep(&shared).await {
             tracing::warn!(%error, "the sweep will be tried again");
         }
     }
 }
 
 /// Looks at every grant once.
-pub async fn sweep(cluster: &Cluster) -> Result<(), Error> {
-    let now = now();
+pub async fn sweep(shared: &Context) -> Result<(), Error> {
+    let (cluster, now) = (&shared.cluster, shared.proofs.now());
     for grant in cluster.find_grants(now).await? {
         let Some(why) = why_end(cluster, &grant, now).await? else { continue };
         tracing::warn!(

@@ -1,5 +1,11 @@
 //! Conditions, and the other fields of a status that follow from the rest of it.
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+
+use super::{
+    history::clip,
+    proofs::{Proof, Proofs},
+};
 use crate::api::{
     LockboxRequestStatus, Moment, Phase,
     condition::{Truth, set},
@@ -76,4 +82,70 @@ pub fn derive(status: &mut LockboxRequestStatus, generation: Option<i64>, now: M
         _ => status.ended_at,
     };
     status.observed_generation = generation;
+}
+
+/// Type of the settings' condition that shows whether the admission policies are in force.
+pub const ADMISSION: &str = "AdmissionEnforced";
+/// Type of the settings' condition that shows whether the safety net works.
+pub const SAFETY_NET: &str = "SafetyNet";
+/// Type of the settings' condition that shows whether the clocks agree.
+pub const CLOCK: &str = "ClockInSync";
+
+/// Shows the proofs as conditions of the settings.
+pub fn show(proofs: &Proofs, conditions: &mut Vec<Condition>, now: Moment, generation: Option<i64>) {
+    let Proofs { admission, safety_net, clock } = proofs.clone().with_recorded(conditions);
+    for (type_, proof, holds, fails, meaning) in [
+        (ADMISSION, admission, "Enforced", "NotEnforced", "who asks and who decides is compared with the caller"),
+        (
+            SAFETY_NET,
+            safety_net,
+            "Works",
+            "DoesNotWork",
+            "the cluster ends access in namespaces while the operator is down",
+        ),
+        (CLOCK, clock, "InSync", "Differs", "the operator's clock and the API server's agree"),
+    ] {
+        let (truth, reason, message) = match proof {
+            Proof::Proven => (Truth::True, holds, meaning.to_owned()),
+            Proof::Unknown(why) => (Truth::Unknown, "NotTried", clip(&why, 1024)),
+            Proof::Disproven(why) => (Truth::False, fails, clip(&why, 1024)),
+        };
+        set(conditions, type_, truth, reason, &message, now, generation);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn proofs_show_as_conditions_that_say_what_was_found() {
+        let (mut conditions, at) = (vec![], Moment::UNIX_EPOCH);
+        let shown = |conditions: &[Condition]| -> Vec<[String; 4]> {
+            conditions
+                .iter()
+                .map(|c| [c.type_.clone(), c.status.clone(), c.reason.clone(), c.message.clone()])
+                .collect()
+        };
+        show(&Proofs::none_yet(), &mut conditions, at, Some(1));
+        assert!(shown(&conditions).iter().all(|[_, status, reason, message]| status == "Unknown"
+            && reason == "NotTried"
+            && message.contains("was not tried yet")));
+        show(&Proofs::ALL, &mut conditions, at, Some(1));
+        let reasons: Vec<_> =
+            shown(&conditions).into_iter().map(|[type_, status, reason, _]| [type_, status, reason]).collect();
+        assert_eq!(
+            reasons,
+            [
+                ["AdmissionEnforced", "True", "Enforced"],
+                ["SafetyNet", "True", "Works"],
+                ["ClockInSync", "True", "InSync"]
+            ]
+        );
+        let no = |why: &str| Proof::Disproven(why.into());
+        show(&Proofs { admission: no("a"), safety_net: no("b"), clock: no("c") }, &mut conditions, at, Some(1));
+        let told: Vec<_> =
+            shown(&conditions).into_iter().map(|[_, status, reason, message]| [status, reason, message]).collect();
+        assert_eq!(told, [["False", "NotEnforced", "a"], ["False", "DoesNotWork", "b"], ["False", "Differs", "c"]]);
+    }
 }

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, fmt::Write as _};
 
-use super::{approvers, facts::Facts, history::Happening};
+use super::{approvers, evaluate::Why, facts::Facts, history::Happening, proofs::Proof};
 use crate::api::{
     Duration, LockboxRequestStatus, Moment, Phase, PrincipalKind,
     principal::same_user,
@@ -17,6 +17,8 @@ pub struct Tally {
     pub happenings: Vec<Happening>,
     /// Somebody who may said no: who, and the reason given.
     pub denied: Option<(String, Option<String>)>,
+    /// Why an approval is not looked at yet.
+    pub waits: Option<Why>,
 }
 
 impl Tally {
@@ -60,6 +62,12 @@ pub fn customer(facts: &Facts<'_>, status: &LockboxRequestStatus, now: Moment) -
     for (user, decision) in &facts.request.spec.decisions {
         let seen = [AuditAction::ApproveLockboxRequest, AuditAction::DenyLockboxRequest];
         if is_recorded(status, user, seen, Phase::CustomerNotified) {
+            continue;
+        }
+        if decision.verdict == Verdict::Approve
+            && let Some(why) = not_yet(facts)
+        {
+            tally.waits = Some(why);
             continue;
         }
         let reason = decision.reason.as_ref();
@@ -115,7 +123,7 @@ fn counts(
     decision: &Decision,
     now: Moment,
 ) -> Result<String, String> {
-    person_may_decide(facts, user)?;
+    person_may_decide(facts, user, decision.verdict)?;
     if let Some(barred) = &status.barred
         && (barred.users.iter().any(|name| same_user(name, user))
             || decision.group.as_ref().is_some_and(|group| barred.groups.contains(group)))
@@ -153,8 +161,22 @@ fn counts(
     })
 }
 
-/// The requester and built-in users never decide, on neither side.
-fn person_may_decide(facts: &Facts<'_>, user: &str) -> Result<(), String> {
+/// Why no approval is looked at now. To say no takes nothing, and is always heard.
+fn not_yet(facts: &Facts<'_>) -> Option<Why> {
+    match &facts.proofs.admission {
+        Proof::Unknown(why) => {
+            Some(Why::new("WaitingForAdmission", format!("An approval is not looked at yet: {why}")))
+        }
+        Proof::Proven | Proof::Disproven(_) => None,
+    }
+}
+
+/// The requester and built-in users never decide, on neither side; and nobody approves while anybody could have written
+/// it in their name.
+fn person_may_decide(facts: &Facts<'_>, user: &str, verdict: Verdict) -> Result<(), String> {
+    if let (Verdict::Approve, Proof::Disproven(why)) = (verdict, &facts.proofs.admission) {
+        return Err(format!("nobody checked who wrote it: {why}"));
+    }
     if same_user(user, &facts.request.spec.requester.username) {
         return Err("who asks for access does not decide about it".into());
     }
@@ -200,8 +222,14 @@ pub fn internal(facts: &Facts<'_>, status: &LockboxRequestStatus) -> Tally {
         if is_recorded(status, user, [AuditAction::ApproveInternally, AuditAction::DenyInternally], phase) {
             continue;
         }
+        if decision.verdict == Verdict::Approve
+            && let Some(why) = not_yet(facts)
+        {
+            tally.waits = Some(why);
+            continue;
+        }
         let reason = decision.reason.as_ref();
-        let may = person_may_decide(facts, user).and_then(|()| {
+        let may = person_may_decide(facts, user, decision.verdict).and_then(|()| {
             let member = status.internal_approvals.iter().any(|demanded| may_approve(demanded, user, decision));
             if member { Ok(()) } else { Err("this user is not in status.internalApprovals".into()) }
         });
@@ -269,7 +297,7 @@ mod tests {
             (AuditAction::ApproveInternally, AuditAction::DenyInternally),
         ] {
             let happenings = [deny, approve, AuditAction::RejectDecision].map(entry).to_vec();
-            let mut tally = Tally { happenings, denied: None };
+            let mut tally = Tally { happenings, ..Tally::default() };
             tally.sort();
             let order: Vec<_> = tally.happenings.iter().map(|entry| entry.action).collect();
             assert_eq!(order, [AuditAction::RejectDecision, approve, deny]);

@@ -6,7 +6,9 @@ use super::{
     access::{self, Access, Extent, KindScope},
     approvers::{self, Snapshot, Subject},
     facts::{Facts, RoleView},
-    history, jit, services, settings,
+    history, jit,
+    proofs::Proof,
+    services, settings,
 };
 use crate::api::{
     Duration, LockboxRequestSpec, LockboxSettingsSpec, Phase,
@@ -38,7 +40,7 @@ pub struct Why {
 }
 
 impl Why {
-    fn new(reason: &str, message: impl Into<String>) -> Self {
+    pub(super) fn new(reason: &str, message: impl Into<String>) -> Self {
         Self { reason: reason.into(), message: message.into() }
     }
 }
@@ -108,6 +110,19 @@ fn rejected_after_rules(why: Why, jit: Option<JitResult>, facts: Vec<String>, sn
         facts,
         snapshot,
     }))
+}
+
+/// What comes of a request whose requester nobody has compared with the caller; none when somebody has. One that is met
+/// while the policies are known not to be in force may have been made in anybody's name.
+pub fn authentic(facts: &Facts<'_>) -> Option<Outcome> {
+    match &facts.proofs.admission {
+        Proof::Proven => None,
+        Proof::Unknown(why) => Some(Outcome::Wait(Why::new("WaitingForAdmission", why))),
+        Proof::Disproven(why) => Some(rejected(
+            "AdmissionNotEnforced",
+            format!("Nobody checked who made this request (spec.requester): {why} Then create a new request."),
+        )),
+    }
 }
 
 /// Evaluates a request.

@@ -2,6 +2,7 @@
 
 use k8s_openapi::api::rbac::v1::PolicyRule;
 
+use super::proofs::Proofs;
 use crate::api::{
     LockboxRequest, LockboxRequestStatus, LockboxSettingsSpec, Moment, Phase, RoleAssignment, time::from_kubernetes,
 };
@@ -21,6 +22,8 @@ pub struct Facts<'a> {
     pub grant: &'a GrantView,
     /// Entries of the history that are known to be published as Events: what status says, or more.
     pub published: usize,
+    /// What is proven of the cluster.
+    pub proofs: &'a Proofs,
     /// The tenant's home namespace.
     pub tenant_namespace: &'a str,
 }

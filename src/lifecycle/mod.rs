@@ -13,6 +13,8 @@ mod grant;
 pub mod history;
 pub mod jit;
 pub mod people;
+pub mod policies;
+pub mod proofs;
 pub mod recognition;
 pub mod services;
 pub mod settings;
@@ -20,4 +22,5 @@ mod step;
 
 pub use facts::{Facts, GrantView, RoleView};
 pub use grant::GrantPlan;
+pub use proofs::{Proof, Proofs};
 pub use step::{Action, Step, step};

@@ -14,6 +14,7 @@ use super::{
     facts::{Facts, GrantView},
     grant::{GrantPlan, plan},
     history::{self, Happening},
+    proofs::CLOCK_TOLERANCE,
     settings,
 };
 use crate::api::{
@@ -173,6 +174,12 @@ fn transition(
     history::append(&mut status.history, facts.uid(), now, happening);
 }
 
+/// Stays in its phase, and says what it waits for.
+fn wait(status: &mut LockboxRequestStatus, why: &evaluate::Why) {
+    status.reason = Some(why.reason.clone());
+    status.message = Some(history::clip(&why.message, 1024));
+}
+
 fn record(facts: &Facts<'_>, status: &mut LockboxRequestStatus, now: Moment, happenings: Vec<Happening>) {
     for happening in happenings {
         history::append(&mut status.history, facts.uid(), now, happening);
@@ -185,7 +192,7 @@ fn withdrawal<'a>(facts: &'a Facts<'_>, ending: Option<&'a Ending>) -> Option<&'
 }
 
 fn evaluating(facts: &Facts<'_>, status: &mut LockboxRequestStatus, now: Moment) -> Vec<Action> {
-    let outcome = evaluate::evaluate(facts);
+    let outcome = evaluate::authentic(facts).unwrap_or_else(|| evaluate::evaluate(facts));
     if let Outcome::Wait(_) = outcome {
         status.evaluate_until.get_or_insert_with(|| facts.created() + Duration::DEFAULT_PENDING.delta());
     }
@@ -210,8 +217,7 @@ fn evaluating(facts: &Facts<'_>, status: &mut LockboxRequestStatus, now: Moment)
     match outcome {
         Outcome::Wait(why) => {
             status.phase = Some(Phase::Evaluating);
-            status.reason = Some(why.reason);
-            status.message = Some(history::clip(&why.message, 1024));
+            wait(status, &why);
         }
         Outcome::End(end) => {
             status.jit = end.jit;
@@ -267,13 +273,9 @@ fn proceed_with(facts: &Facts<'_>, status: &mut LockboxRequestStatus, now: Momen
     let until = now + timeout(facts.settings, |settings| settings.internal_timeout);
     status.internal_until = Some(until);
     status.phase = Some(Phase::AwaitingInternalApproval);
-    status.reason = Some("WaitingForInternalApproval".into());
-    let message = format!(
-        "Just-in-time rule {} demands the approval of the provider's own approvers (status.internalApprovals) until {}.",
-        rules.join(", "),
-        text(until)
-    );
-    status.message = Some(history::clip(&message, 1024));
+    let waits = waits_for_the_provider(status);
+    let message = waits.message.clone();
+    wait(status, &waits);
     let happening = Happening {
         action: AuditAction::RequestInternalApproval,
         actor: facts.request.spec.requester.username.clone(),
@@ -325,33 +327,48 @@ fn ask_or_approve(
     status.notified_at = Some(now);
     status.pending_until = Some(until);
     status.phase = Some(Phase::CustomerNotified);
-    status.reason = Some("WaitingForCustomer".into());
-    let approvers: Vec<_> = status.approvers.iter().flatten().map(|approver| approver.name.as_str()).collect();
-    let message = format!(
-        "{} of these approvers must approve until {}: {}.{} Approve or deny with: kubectl patch lbr {} -n {} --type=merge -p '{{\"spec\":{{\"decision\":{{\"verdict\":\"Approve\",\"reason\":\"...\"}}}}}}'",
-        status.required_approvals.unwrap_or(1),
-        text(until),
-        history::clip(&approvers.join(", "), 400),
-        other_engineer(facts),
-        facts.request.metadata.name.as_deref().unwrap_or_default(),
-        facts.namespace(),
-    );
-    status.message = Some(history::clip(&message, 1024));
+    let waits = waits_for_the_customer(facts, status);
+    wait(status, &waits);
+    let approvers = approvers_in_words(status);
     let happening = Happening {
         action: AuditAction::CreateLockboxRequest,
         actor: facts.request.spec.requester.username.clone(),
         phase: Phase::CustomerNotified,
         reason: Some(facts.request.spec.justification.clone()),
-        message: format!(
-            "asked until {}: {}.{}",
-            text(until),
-            history::clip(&approvers.join(", "), 200),
-            other_engineer(facts)
-        ),
+        message: format!("asked until {}: {}.{}", text(until), history::clip(&approvers, 200), other_engineer(facts)),
         rules,
         facts: used,
     };
     history::append(&mut status.history, facts.uid(), now, happening);
+}
+
+/// What a request says while the provider's own approvers are asked.
+fn waits_for_the_provider(status: &LockboxRequestStatus) -> evaluate::Why {
+    let rules = status.jit.as_ref().map(|jit| jit.rules.join(", ")).unwrap_or_default();
+    let message = format!(
+        "Just-in-time rule {rules} demands the approval of the provider's own approvers (status.internalApprovals) until {}.",
+        status.internal_until.map(text).unwrap_or_default()
+    );
+    evaluate::Why::new("WaitingForInternalApproval", message)
+}
+
+/// What a request says while the customer is asked and nobody has approved yet.
+fn waits_for_the_customer(facts: &Facts<'_>, status: &LockboxRequestStatus) -> evaluate::Why {
+    let message = format!(
+        "{} of these approvers must approve until {}: {}.{} Approve or deny with: kubectl patch lbr {} -n {} --type=merge -p '{{\"spec\":{{\"decision\":{{\"verdict\":\"Approve\",\"reason\":\"...\"}}}}}}'",
+        status.required_approvals.unwrap_or(1),
+        status.pending_until.map(text).unwrap_or_default(),
+        history::clip(&approvers_in_words(status), 400),
+        other_engineer(facts),
+        facts.request.metadata.name.as_deref().unwrap_or_default(),
+        facts.namespace(),
+    );
+    evaluate::Why::new("WaitingForCustomer", message)
+}
+
+fn approvers_in_words(status: &LockboxRequestStatus) -> String {
+    let names: Vec<_> = status.approvers.iter().flatten().map(|approver| approver.name.as_str()).collect();
+    names.join(", ")
 }
 
 /// Said to everybody when somebody else asks than the ticket's engineer (M5).
@@ -448,6 +465,8 @@ fn awaiting_internal_approval(facts: &Facts<'_>, status: &mut LockboxRequestStat
     if decisions::internally_met(facts, status) {
         let rules = status.jit.as_ref().map(|jit| jit.rules.clone()).unwrap_or_default();
         ask_or_approve(facts, status, now, rules, vec![]);
+    } else {
+        wait(status, &tally.waits.unwrap_or_else(|| waits_for_the_provider(status)));
     }
     vec![]
 }
@@ -505,13 +524,17 @@ fn customer_notified(facts: &Facts<'_>, status: &mut LockboxRequestStatus, now: 
         approve(facts, status, now, duration, resources);
         return vec![];
     }
-    if approvals > 0 {
-        status.reason = Some("WaitingForQuorum".into());
-        status.message = Some(format!(
-            "{approvals} of {required} approvals are there; more approvers must approve until {}.",
-            status.pending_until.map(text).unwrap_or_default()
-        ));
-    }
+    let waits = tally.waits.unwrap_or_else(|| match approvals {
+        0 => waits_for_the_customer(facts, status),
+        _ => evaluate::Why::new(
+            "WaitingForQuorum",
+            format!(
+                "{approvals} of {required} approvals are there; more approvers must approve until {}.",
+                status.pending_until.map(text).unwrap_or_default()
+            ),
+        ),
+    });
+    wait(status, &waits);
     vec![]
 }
 
@@ -592,15 +615,24 @@ fn approved(facts: &Facts<'_>, status: &mut LockboxRequestStatus, now: Moment) -
     if let GrantView::Refused(why) = facts.grant {
         return failed(status, "GrantRefused", format!("The access could not be made: {why}"));
     }
-    if let GrantView::Blocked(why) = facts.grant {
-        status.reason = Some("WaitingForQuota".into());
-        status.message = Some(history::clip(
-            &format!(
-                "Approved; the access cannot be made yet, and is tried again until {}: {why}",
-                status.access_until.map(text).unwrap_or_default()
-            ),
-            1024,
-        ));
+    // No access is longer than it was approved for: a clock that was put back since would make it so.
+    let longest = status.duration.map_or_else(chrono::TimeDelta::zero, Duration::delta);
+    if status.access_until.is_some_and(|until| until - now > longest + chrono::TimeDelta::seconds(CLOCK_TOLERANCE)) {
+        return failed(
+            status,
+            "ClockWentBack",
+            "The clock was put back after the approval, so access until status.accessUntil would be longer than what was approved; create a new request.".into(),
+        );
+    }
+    let blocked = match facts.grant {
+        GrantView::Blocked(why) => Some(evaluate::Why::new("WaitingForQuota", why)),
+        _ => facts.proofs.before_grant(facts.request.spec.scope, facts.settings),
+    };
+    if let Some(why) = blocked {
+        let until = status.access_until.map(text).unwrap_or_default();
+        let message =
+            format!("Approved; the access cannot be made yet, and is tried again until {until}: {}", why.message);
+        wait(status, &evaluate::Why::new(&why.reason, message));
         return vec![];
     }
     match plan(facts, status) {

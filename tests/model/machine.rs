@@ -13,7 +13,7 @@ use lockbox::{
         LockboxRequest, LockboxRequestStatus, LockboxSettingsSpec, Phase, RoleAssignment,
         request::{AuditAction, Verdict},
     },
-    lifecycle::{Action, Facts, GrantView, RoleView, Step, history, step},
+    lifecycle::{Action, Facts, GrantView, Proof, Proofs, RoleView, Step, history, step},
 };
 use serde_json::json;
 use stateright::{Model, Property};
@@ -67,6 +67,8 @@ pub enum Mutation {
     BindingBeforeNet,
     HistoryShortened,
     ActivationIgnored,
+    GrantUnproven,
+    ApprovalUnproven,
 }
 
 /// What people wrote into the request.
@@ -104,6 +106,15 @@ enum Call {
     Event(u8),
 }
 
+/// Entries that say that Lockbox believed somebody, or the requester.
+const BELIEVED: [AuditAction; 5] = [
+    AuditAction::RequestInternalApproval,
+    AuditAction::ApproveInternally,
+    AuditAction::CreateLockboxRequest,
+    AuditAction::ApproveLockboxRequest,
+    AuditAction::AutoApproveLockboxRequest,
+];
+
 /// What the operator knows of the grant that it has just tried to make.
 const UNREAD: u8 = 0;
 const PRESENT: u8 = 1;
@@ -127,6 +138,8 @@ pub struct State {
     settings: u8,
     /// 0: as it was, 1: changed, 2: gone.
     role: u8,
+    /// What is not proven; see [`proofs`].
+    proofs: u8,
     alice_gone: bool,
     mischief: u8,
     crashes: u8,
@@ -151,6 +164,7 @@ pub enum Act {
     Revoke,
     Settings(u8),
     Role(u8),
+    Proofs(u8),
     RemoveAssignment,
     RemoveBinding,
     Time(i64),
@@ -177,6 +191,21 @@ pub const CUT_FORGOTTEN: u32 = 512;
 pub const WHILE_OFF: u32 = 1024;
 pub const EVENT_OF_NOTHING: u32 = 2048;
 pub const OTHER_END: u32 = 4096;
+pub const UNPROVEN: u32 = 8192;
+
+/// 0: all is proven; 1: admission is not tried, 2: disproven; 3: the clock differs; 4: the safety net does not work.
+const UNTRIED: u8 = 1;
+const FORGEABLE: u8 = 2;
+fn proofs(number: u8) -> Proofs {
+    let all = Proofs::ALL;
+    match number {
+        UNTRIED => Proofs { admission: Proof::Unknown("not tried".into()), ..all },
+        FORGEABLE => Proofs { admission: Proof::Disproven("a policy is gone".into()), ..all },
+        3 => Proofs { clock: Proof::Disproven("it is late".into()), ..all },
+        4 => Proofs { safety_net: Proof::Unknown("not tried".into()), ..all },
+        _ => all,
+    }
+}
 
 /// Everything that a decision depends on.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -184,6 +213,7 @@ struct Question {
     copy: Version,
     settings: u8,
     role: u8,
+    proofs: u8,
     alice_gone: bool,
     /// Two bits: what an attempt came to; a third: whether the binding is there.
     grant: u8,
@@ -339,6 +369,8 @@ impl Machine {
                 }
             }
             Mutation::GrantWhileOff if phase == Phase::Approved => facts.settings = Some(&self.settings),
+            Mutation::GrantUnproven if phase == Phase::Approved => facts.proofs = &Proofs::ALL,
+            Mutation::ApprovalUnproven if phase == Phase::CustomerNotified => facts.proofs = &Proofs::ALL,
             Mutation::ActivationIgnored => {
                 if let Some(status) = request.status.as_mut() {
                     status.approvers.iter_mut().flatten().for_each(|approver| approver.active_until = None);
@@ -420,6 +452,7 @@ impl Machine {
             role: &role,
             grant: &grant,
             published: usize::from(question.published),
+            proofs: &proofs(question.proofs),
             tenant_namespace: HOME,
         };
         let next = self.step_under_test(&facts, question.now);
@@ -438,6 +471,9 @@ impl Machine {
                 }
                 if question.settings != 0 {
                     by_grant |= WHILE_OFF;
+                }
+                if question.proofs != 0 {
+                    by_grant |= UNPROVEN;
                 }
                 let cut = question.copy.written.decisions.contains(&2);
                 let reached: Vec<_> = plan.rules.iter().flat_map(|rule| rule.resource_names.iter().flatten()).collect();
@@ -461,6 +497,12 @@ impl Machine {
         let mut by_write = 0;
         if let Some(status) = &next.status {
             by_write = self.judge_approval(&question, old.as_ref(), status);
+            let believed = |status: &LockboxRequestStatus| {
+                status.history.iter().filter(|entry| BELIEVED.contains(&entry.action)).count()
+            };
+            if matches!(question.proofs, UNTRIED | FORGEABLE) && believed(status) > old.as_ref().map_or(0, believed) {
+                by_write |= UNPROVEN;
+            }
             calls.push(Call::Write(memory.number(status)));
         }
         for action in &next.after {
@@ -617,6 +659,7 @@ impl Machine {
                     copy,
                     settings: state.settings,
                     role: if matches!(phase, Phase::Evaluating | Phase::Approved) { state.role } else { 0 },
+                    proofs: state.proofs,
                     alice_gone: state.alice_gone,
                     grant: match (made, phase) {
                         (UNREAD, Phase::AccessGranted) => 4 + u8::from(state.binding.is_some()),
@@ -784,6 +827,7 @@ impl Model for Machine {
             cache: made,
             settings: 0,
             role: 0,
+            proofs: 0,
             alice_gone: false,
             mischief: self.variant.mischief,
             crashes: self.variant.crashes,
@@ -841,6 +885,7 @@ impl Model for Machine {
         if state.mischief > 0 && !phase.is_terminal() {
             acts.extend((0..3).filter(|settings| *settings != state.settings).map(Act::Settings));
             acts.extend((1..3).filter(|role| *role != state.role).map(Act::Role));
+            acts.extend((0..5).filter(|proofs| *proofs != state.proofs).map(Act::Proofs));
             if !state.alice_gone {
                 acts.push(Act::RemoveAssignment);
             }
@@ -897,6 +942,7 @@ impl Model for Machine {
             Act::Revoke => written.revoked = true,
             Act::Settings(settings) => (next.settings, next.mischief) = (settings, state.mischief - 1),
             Act::Role(role) => (next.role, next.mischief) = (role, state.mischief - 1),
+            Act::Proofs(proofs) => (next.proofs, next.mischief) = (proofs, state.mischief - 1),
             Act::RemoveAssignment => (next.alice_gone, next.mischief) = (true, state.mischief - 1),
             Act::RemoveBinding => (next.binding, next.mischief) = (None, state.mischief - 1),
             Act::Time(now) => next.now = now,
@@ -947,6 +993,9 @@ impl Model for Machine {
             }),
             Property::always("nothing is approved or granted while off", |_, state: &State| {
                 state.broken & WHILE_OFF == 0
+            }),
+            Property::always("nothing is believed or granted that is not proven", |_, state: &State| {
+                state.broken & UNPROVEN == 0
             }),
             Property::always("every Event is of an entry in the history", |_, state: &State| {
                 state.broken & EVENT_OF_NOTHING == 0

@@ -11,7 +11,7 @@ use lockbox::{
         request::{AuditAction, Decision, Ending, Entry, InternalDecision},
         time::to_kubernetes,
     },
-    lifecycle::{Action, Facts, GrantView, RoleView, Step, step},
+    lifecycle::{Action, Facts, GrantView, Proofs, RoleView, Step, step},
 };
 use serde_json::{Value, json};
 
@@ -48,6 +48,7 @@ pub struct World {
     pub assignments: Vec<RoleAssignment>,
     pub role: RoleView,
     pub grant: GrantView,
+    pub proofs: Proofs,
     /// Entries known to be published; none: what status says.
     pub published: Option<usize>,
     /// Seconds since the request was made.
@@ -63,6 +64,7 @@ impl World {
             assignments: [ALICE, BOB, CAROL].map(|name| assignment(name, "Owner", -100)).into(),
             role: RoleView::Rules(shell_rules()),
             grant: GrantView::Unread,
+            proofs: Proofs::ALL,
             published: None,
             now: 10,
         }
@@ -147,6 +149,7 @@ impl World {
             role: &self.role,
             grant: &self.grant,
             published: self.published.unwrap_or_else(|| usize::try_from(recorded).unwrap()),
+            proofs: &self.proofs,
             tenant_namespace: HOME,
         };
         step(&facts, at(self.now))

@@ -215,7 +215,7 @@ spec:
   supportPortal: {hosts: [support.example]}
   pendingTimeout: 4d
   internalTimeout: 4d
-  grant: {default: 8h, maximum: 1d}
+  grant: {default: 8h, maximum: 1d, safetyNet: Preferred}
   approvals: {required: 1, model: ByScope}
   previewServices: {optIn: Listed, names: [Bots]}
   services:

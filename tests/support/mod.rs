@@ -42,6 +42,7 @@ impl World {
         world.start_operator();
         world.apply_as(&world.ada(), &example("global-administrator/settings.yaml")).unwrap();
         world.wait_for_settings();
+        world.wait_for_proofs();
         world
     }
 
@@ -293,6 +294,14 @@ impl World {
             let settings = self.get("lbs", "default", "default");
             (settings["status"]["observedGeneration"] == settings["metadata"]["generation"]).then_some(settings)
         })
+    }
+
+    /// Waits until everything is proven without which no access is made.
+    pub fn wait_for_proofs(&self) {
+        for type_ in ["AdmissionEnforced", "ClockInSync", "SafetyNet"] {
+            let condition = format!("--for=condition={type_}");
+            self.admin(&["wait", &condition, "lbs/default", "--timeout=60s"]).unwrap();
+        }
     }
 
     /// What the operator logged.

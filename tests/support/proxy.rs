@@ -5,6 +5,8 @@
 //! is held, once: before the API server has seen it, or after it was stored and before the operator hears of it. Then
 //! [`Proxy::reached`] returns, and the test kills.
 
+#![allow(dead_code, reason = "each test file uses a part of it")]
+
 use std::{
     collections::HashMap,
     net::SocketAddr,
@@ -20,6 +22,7 @@ use axum::{
     http::{Method, StatusCode, header},
     response::Response,
 };
+use chrono::{DateTime, TimeDelta};
 use kube::Client;
 use lockbox_cluster::{Credential, User};
 use serde_json::{Value, json};
@@ -66,6 +69,8 @@ struct Shared {
     reached: Notify,
     /// How often the operator was killed: what is held is let go when this grows.
     killed: watch::Sender<u32>,
+    /// By how much the API server's clock seems to be ahead.
+    ahead: Mutex<TimeDelta>,
 }
 
 /// A running proxy.
@@ -79,7 +84,8 @@ impl Proxy {
     /// Starts it; `client` is its way to the API server.
     pub async fn start(client: Client) -> Self {
         let memory = Mutex::new(Memory::default());
-        let shared = Arc::new(Shared { client, memory, reached: Notify::new(), killed: watch::Sender::new(0) });
+        let (reached, killed, ahead) = (Notify::new(), watch::Sender::new(0), Mutex::default());
+        let shared = Arc::new(Shared { client, memory, reached, killed, ahead });
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let router = Router::new().fallback(handle).with_state(shared.clone());
@@ -130,6 +136,11 @@ impl Proxy {
     /// Lets go what is held; nobody is there any more to hear the answers.
     pub fn killed(&self) {
         self.shared.killed.send_modify(|count| *count += 1);
+    }
+
+    /// From now on the API server's clock seems to be ahead by this much.
+    pub fn set_clock(&self, ahead: TimeDelta) {
+        *self.shared.ahead.lock().unwrap() = ahead;
     }
 
     fn memory(&self) -> MutexGuard<'_, Memory> {
@@ -214,6 +225,13 @@ async fn handle(State(shared): State<Arc<Shared>>, request: Request) -> Response
     *answer.version_mut() = axum::http::Version::HTTP_11;
     for header in [header::CONNECTION, header::TRANSFER_ENCODING] {
         answer.headers_mut().remove(header);
+    }
+    let ahead = *shared.ahead.lock().unwrap();
+    if !ahead.is_zero()
+        && let Some(date) = answer.headers_mut().get_mut(header::DATE)
+    {
+        let real = DateTime::parse_from_rfc2822(date.to_str().unwrap()).unwrap();
+        *date = (real + ahead).format("%a, %d %b %Y %H:%M:%S GMT").to_string().parse().unwrap();
     }
     let Some((name, what)) = write else { return answer };
     let (head, body) = answer.into_parts();

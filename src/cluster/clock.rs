@@ -1,0 +1,22 @@
+//! The API server's clock, as it stands in the `Date` of an answer.
+
+use chrono::DateTime;
+use kube::{api::GetParams, client::Body, core::Request};
+
+use super::{Cluster, Error, limited};
+use crate::api::{Moment, names};
+
+impl Cluster {
+    /// What the API server's clock says, in whole seconds; none when its answers bear no date.
+    pub async fn server_time(&self) -> Result<Option<Moment>, Error> {
+        // Any call would do. This one is small, and the operator has the right to it anyway.
+        let request = Request::new("/apis/lockbox.dev/v1alpha1/lockboxsettings");
+        let answer = async {
+            let request = request.get(names::SETTINGS, &GetParams::default()).map_err(kube::Error::BuildRequest)?;
+            self.client.send(request.map(Body::from)).await
+        };
+        let answer = limited("read the API server's clock", answer).await?;
+        let date = answer.headers().get("date").and_then(|date| date.to_str().ok());
+        Ok(date.and_then(|date| DateTime::parse_from_rfc2822(date).ok()).map(|date| date.to_utc()))
+    }
+}
