@@ -15,7 +15,7 @@ use std::sync::LazyLock;
 
 use lockbox_cluster::User;
 use serde_json::{Value, json};
-use support::{KIM, Manifest, World, eventually, example, refused, request};
+use support::{ALICE, KIM, Manifest, World, eventually, example, refused, request};
 
 static WORLD: LazyLock<World> = LazyLock::new(World::new);
 
@@ -387,8 +387,7 @@ fn a_stolen_token_of_the_operator_uses_nothing_of_what_it_can_hand_out() {
         ("bind", "clusterroles/cluster-admin"),
         ("update", "rolebindings"),
         ("patch", "jobs"),
-        ("create", "lockboxrequests"),
-        ("patch", "lockboxrequests"),
+        ("update", "lockboxrequests"),
         ("create", "roleassignments"),
         ("patch", "lockboxsettings"),
         ("delete", "events"),
@@ -399,6 +398,18 @@ fn a_stolen_token_of_the_operator_uses_nothing_of_what_it_can_hand_out() {
         let said = world.kubectl(&thief, &["auth", "can-i", verb, what, "-n", here]);
         refused(said, &["no"]);
     }
+    // What it may create and patch by dry run, in order to see it refused, is refused.
+    world.ask(here, "asked");
+    refused(world.create_as(&thief, &request("own").namespace(here).to_string()), &["denied request"]);
+    for patch in [
+        json!({"spec": {"decisions": {ALICE: {"verdict": "Approve"}}}}),
+        json!({"spec": {"decision": {"verdict": "Approve"}}}),
+        json!({"spec": {"cancellation": {"reason": "no"}}}),
+        json!({"metadata": {"labels": {"a": "b"}}}),
+    ] {
+        refused(world.patch(&thief, here, "asked", &patch), &["denied request"]);
+    }
+    assert_eq!(world.phase(here, "asked"), "CustomerNotified");
 }
 
 #[test]

@@ -1891,6 +1891,17 @@ fn who_approves_follows_from_scope_and_model() {
                 a.metadata.namespace = Some("other".into());
                 a
             },
+            // Where these are, their roles mean nothing.
+            {
+                let mut a = assignment("at-home@contoso.example", "Owner", -1);
+                a.metadata.namespace = Some(HOME.into());
+                a
+            },
+            {
+                let mut a = assignment("not-at-home@contoso.example", "GlobalAdministrator", -1);
+                a.metadata.namespace = Some(NAMESPACE.into());
+                a
+            },
         ]
     };
     for (scope, model, expected, left_out) in [
@@ -1962,6 +1973,8 @@ fn a_snapshot_holds_the_oldest_and_says_whom_it_could_not_hold() {
     assert_eq!(snapshot.approvers[0].name, "user69@contoso.example", "the oldest comes first");
     assert_eq!(snapshot.excluded.len(), 6);
     assert!(snapshot.excluded.iter().all(|excluded| excluded.reason == "TooMany"));
+    world.assignments = (0..100).map(|n| assignment(&format!("user{n:03}@contoso.example"), "Owner", -1)).collect();
+    assert_eq!(self::snapshot(&world, Scope::Subscription).excluded.len(), 32, "no more than a status holds");
 }
 
 // --- recognition and people ---

@@ -3,7 +3,7 @@
 
 use std::{
     collections::HashMap,
-    sync::{Mutex, PoisonError},
+    sync::{Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -47,33 +47,32 @@ const NET_WITHIN: Duration = Duration::from_mins(1);
 /// How often a trial of the safety net is looked at, while it may still succeed, and after.
 const NET_LOOK: [Duration; 2] = [Duration::from_millis(500), Duration::from_secs(10)];
 
-/// What is proven now, for all reconcilers; and the clock, which follows from it.
+/// What is proven now, for all reconcilers; and the time, which follows from it.
 pub struct Board {
-    proofs: watch::Sender<Proofs>,
+    found: Mutex<Found>,
     /// Whether admission and clock were tried once.
     tried: watch::Sender<bool>,
-    /// By how much the API server's clock is ahead of ours, when it is out of sync.
-    ahead: Mutex<TimeDelta>,
-    /// Where forged approvals were refused, and when.
-    here: Mutex<HashMap<String, Instant>>,
     changes: Changes,
+}
+
+struct Found {
+    proofs: Proofs,
+    /// By how much the API server's clock is ahead of ours; nothing while they are in sync.
+    ahead: TimeDelta,
+    /// Namespaces where a forged approval was refused, and when.
+    here: HashMap<String, Instant>,
 }
 
 impl Board {
     /// Nothing is proven yet.
     pub fn new(changes: Changes) -> Self {
-        Self {
-            proofs: watch::Sender::new(Proofs::none_yet()),
-            tried: watch::Sender::new(false),
-            ahead: Mutex::default(),
-            here: Mutex::default(),
-            changes,
-        }
+        let found = Found { proofs: Proofs::none_yet(), ahead: TimeDelta::zero(), here: HashMap::new() };
+        Self { found: Mutex::new(found), tried: watch::Sender::new(false), changes }
     }
 
     /// What is proven now.
     pub fn read(&self) -> Proofs {
-        self.proofs.borrow().clone()
+        self.lock().proofs.clone()
     }
 
     /// Completes when admission and clock were tried once, whatever came of it.
@@ -85,56 +84,65 @@ impl Board {
     /// The time: by our own clock or by the API server's, whichever is later, so that nothing lasts longer by a clock
     /// that is wrong.
     pub fn now(&self) -> Moment {
-        let ahead = *self.ahead.lock().unwrap_or_else(PoisonError::into_inner);
-        super::now() + ahead.max(TimeDelta::zero())
+        super::now() + self.lock().ahead.max(TimeDelta::zero())
     }
 
     /// What is proven for this request, about to be granted: that a forged approval of it is refused, too.
     pub async fn for_grant(&self, cluster: &Cluster, request: &LockboxRequest) -> Result<Proofs, Error> {
-        let proofs = self.read();
         let namespace = request.metadata.namespace.as_deref().unwrap_or_default();
-        if proofs.admission != Proof::Proven || self.is_proven_in(namespace) {
-            return Ok(proofs);
-        }
-        let admission = cluster.try_forged_approval(request).await?;
-        if admission == Proof::Proven {
-            let mut here = self.here.lock().unwrap_or_else(PoisonError::into_inner);
-            if here.len() >= MOST_PLACES {
-                here.clear();
+        let proofs = {
+            let found = self.lock();
+            if found.proofs.admission != Proof::Proven
+                || found.here.get(namespace).is_some_and(|at| at.elapsed() < HERE)
+            {
+                return Ok(found.proofs.clone());
             }
-            here.insert(namespace.to_owned(), Instant::now());
-            return Ok(proofs);
+            found.proofs.clone()
+        };
+        let admission = cluster.try_forged_approval(request).await?;
+        match &admission {
+            Proof::Proven => {
+                let mut found = self.lock();
+                if found.here.len() >= MOST_PLACES {
+                    found.here.clear();
+                }
+                found.here.insert(namespace.to_owned(), Instant::now());
+            }
+            // Something about this request: it holds up nobody else.
+            Proof::Unknown(_) => {}
+            Proof::Disproven(_) => self.found(|proofs| proofs.admission = admission.clone()),
         }
-        self.found(|proofs| proofs.admission = admission);
-        Ok(self.read())
+        Ok(Proofs { admission, ..proofs })
     }
 
-    fn is_proven_in(&self, namespace: &str) -> bool {
-        let here = self.here.lock().unwrap_or_else(PoisonError::into_inner);
-        here.get(namespace).is_some_and(|at| at.elapsed() < HERE)
+    fn lock(&self) -> MutexGuard<'_, Found> {
+        self.found.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Writes down what was found, and tells everybody if it is something new.
     fn found(&self, write: impl FnOnce(&mut Proofs)) {
-        let mut new = self.read();
-        write(&mut new);
-        let before = self.proofs.send_replace(new.clone());
-        if new.admission != Proof::Proven {
-            self.here.lock().unwrap_or_else(PoisonError::into_inner).clear();
-        }
-        if before == new {
+        let (before, now) = {
+            let mut found = self.lock();
+            let before = found.proofs.clone();
+            write(&mut found.proofs);
+            if found.proofs.admission != Proof::Proven {
+                found.here.clear();
+            }
+            (before, found.proofs.clone())
+        };
+        if before == now {
             return;
         }
         for (what, before, now) in [
-            ("admission", before.admission, new.admission),
-            ("safety net", before.safety_net, new.safety_net),
-            ("clock", before.clock, new.clock),
+            ("admission", before.admission, now.admission),
+            ("safety net", before.safety_net, now.safety_net),
+            ("clock", before.clock, now.clock),
         ] {
             match now {
                 _ if now == before => {}
                 Proof::Proven => tracing::info!(what, "proven"),
-                Proof::Unknown(why) => tracing::warn!(what, why, "not proven yet: no access is given"),
-                Proof::Disproven(why) => tracing::error!(what, why, "disproven: no access is given"),
+                Proof::Unknown(why) => tracing::warn!(what, why, "not proven yet"),
+                Proof::Disproven(why) => tracing::error!(what, why, "disproven"),
             }
         }
         self.changes.tell(Change::Proofs);
@@ -155,6 +163,9 @@ pub async fn run(board: &Board, cluster: &Cluster, policies: impl Stream<Item = 
         if answered {
             proven_at = Instant::now();
         }
+        if let Ok((_, ahead)) = clock {
+            board.lock().ahead = ahead;
+        }
         let keeps = board.read().admission == Proof::Proven && proven_at.elapsed() < OUTLIVES;
         board.found(|proofs| {
             match admission {
@@ -165,9 +176,8 @@ pub async fn run(board: &Board, cluster: &Cluster, policies: impl Stream<Item = 
                     proofs.admission = Proof::Unknown(why);
                 }
             }
-            if let Ok((clock, ahead)) = clock {
-                proofs.clock = clock;
-                *board.ahead.lock().unwrap_or_else(PoisonError::into_inner) = ahead;
+            if let Ok((clock, _)) = &clock {
+                proofs.clock = clock.clone();
             }
         });
         board.tried.send_replace(true);
@@ -178,12 +188,17 @@ pub async fn run(board: &Board, cluster: &Cluster, policies: impl Stream<Item = 
         } else {
             retries.failed("")
         };
-        if let Ok(Some(())) = timeout(wait, policies.next()).await {
-            let _ = timeout(SETTLE, async { while policies.next().await.is_some() {} }).await;
-            // What was proven was proven of other policies.
-            board.here.lock().unwrap_or_else(PoisonError::into_inner).clear();
-            changed_at = Instant::now();
-            retries.succeeded("");
+        match timeout(wait, policies.next()).await {
+            Ok(Some(())) => {
+                let _ = timeout(SETTLE, async { while policies.next().await.is_some() {} }).await;
+                // What was proven was proven of other policies.
+                board.lock().here.clear();
+                changed_at = Instant::now();
+                retries.succeeded("");
+            }
+            // Watches do not end; if these did, trials would still come from time to time.
+            Ok(None) => sleep(wait).await,
+            Err(_) => {}
         }
     }
 }

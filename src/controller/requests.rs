@@ -20,7 +20,7 @@ use super::{Context, Guarded, retry::Retries};
 use crate::{
     api::{LockboxRequest, LockboxSettings, Moment, Phase, RoleAssignment, names, request::Scope},
     cluster::{Error, NotGranted},
-    lifecycle::{Action, Facts, GrantView, RoleView, facts, step},
+    lifecycle::{Action, Facts, GrantView, Proof, RoleView, facts, step},
 };
 
 /// Requests that are remembered at most.
@@ -233,7 +233,13 @@ impl Requests {
             proofs: &proofs,
             tenant_namespace: &config.tenant_namespace,
         };
-        Ok(step(&facts, self.now()))
+        let now = self.now();
+        let mut next = step(&facts, now);
+        // What was not tried for this very request is tried again, like what stands in the way of its grant.
+        if phase == Phase::Approved && matches!(proofs.admission, Proof::Unknown(_)) {
+            next.wake = next.wake.map(|wake| wake.min(now + TRY_AGAIN));
+        }
+        Ok(next)
     }
 
     /// Settings and assignments for this step. What is recorded for good is decided from what is stored now: a cache
