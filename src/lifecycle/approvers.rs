@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::api::{
-    LockboxSettingsSpec, Moment, Phase, Principal, PrincipalKind, RoleAssignment,
+    LockboxSettingsSpec, Moment, Principal, PrincipalKind, RoleAssignment,
     assignment::{AssignmentScope, AssignmentType},
     principal::{AssignedRole, same_user},
     request::{Approver, Barred, ExcludedApprover, Requester, Scope},
@@ -225,9 +225,4 @@ pub fn can_reach(approvers: &[Approver], required: i32) -> bool {
 fn created(assignment: &RoleAssignment) -> Moment {
     // Without one it was never stored, and cannot count.
     assignment.metadata.creation_timestamp.as_ref().map_or(Moment::MAX_UTC, from_kubernetes)
-}
-
-/// The phases in which a snapshot exists.
-pub const fn has_snapshot(phase: Phase) -> bool {
-    matches!(phase, Phase::AwaitingInternalApproval | Phase::CustomerNotified | Phase::Approved | Phase::AccessGranted)
 }
