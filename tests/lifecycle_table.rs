@@ -1499,6 +1499,23 @@ fn a_request_that_has_ended_is_published_and_closed_and_then_left_alone() {
 }
 
 #[test]
+fn what_a_crash_left_unpublished_is_published_before_a_request_is_closed() {
+    for row in rows().into_iter().filter(|row| row.to.is_terminal()) {
+        let mut world = row.world;
+        world.take();
+        // The operator dies before it publishes what it has just recorded, and remembers nothing.
+        world.published = None;
+        let recorded = usize::try_from(world.status().events_published.unwrap()).unwrap();
+        assert!(recorded < world.history().len(), "{}", row.name);
+        let next = world.take();
+        assert_eq!(next.after, [Action::Publish { after: recorded }], "{}", row.name);
+        assert_eq!((next.status, next.before), (None, vec![]), "{}: it is closed afterwards", row.name);
+        world.take();
+        assert_eq!(world.status().closed, Some(true), "{}", row.name);
+    }
+}
+
+#[test]
 fn a_step_taken_twice_changes_nothing_the_second_time() {
     for row in rows() {
         let mut world = row.world;
@@ -1521,6 +1538,99 @@ fn access_ends_when_its_request_is_deleted() {
     world.request.metadata.deletion_timestamp = Some(to_kubernetes(at(20)));
     world.decide(ALICE, yes());
     assert_eq!(world.look(), Step::default(), "nothing is granted for a request that is being deleted");
+}
+
+#[test]
+fn conditions_follow_from_where_a_request_stands_and_how_it_came_there() {
+    use Phase::{AccessGranted, Approved, AwaitingInternalApproval as Awaiting, CustomerNotified};
+    let after_step = |mut world: World| {
+        world.take();
+        world
+    };
+    let no_data = || World::without_customer_data().into_phase(Approved);
+    let rejected = World::new().settings(|spec| spec["jit"]["rules"][0]["effect"] = json!("Deny"));
+    // Of JitEvaluated, InternallyApproved, CustomerNotified, Approved, AccessGranted, Finished: status and reason.
+    for (name, world, expected) in [
+        (
+            "evaluating",
+            after_step(without_settings(World::new())),
+            "Unknown SettingsMissing, Unknown NotYet, Unknown NotYet, Unknown NotYet, False NotYet, False Evaluating",
+        ),
+        (
+            "denied by a rule",
+            after_step(rejected),
+            "False Deny, True NotRequired, False DeniedByRule, False DeniedByRule, False DeniedByRule, True DeniedByRule",
+        ),
+        (
+            "off",
+            after_step(off(World::new())),
+            "False LockboxDisabled, False LockboxDisabled, False LockboxDisabled, False LockboxDisabled, False LockboxDisabled, True LockboxDisabled",
+        ),
+        (
+            "waiting for the provider",
+            World::with_internal_approval().into_phase(Awaiting),
+            "True Permit, Unknown Waiting, Unknown NotYet, Unknown NotYet, False NotYet, False AwaitingInternalApproval",
+        ),
+        (
+            "denied by the provider",
+            after_step(deciding_internally(World::with_internal_approval().into_phase(Awaiting), LEAD, no())),
+            "True Permit, False Denied, False DeniedInternally, False DeniedInternally, False DeniedInternally, True DeniedInternally",
+        ),
+        (
+            "expired with the provider",
+            after_step(past_deadline(World::with_internal_approval().into_phase(Awaiting))),
+            "True Permit, False NoInternalApproval, False NoInternalApproval, False NoInternalApproval, False NoInternalApproval, True NoInternalApproval",
+        ),
+        (
+            "waiting for the customer",
+            World::new().into_phase(CustomerNotified),
+            "True Permit, True NotRequired, True Notified, Unknown NotYet, False NotYet, False CustomerNotified",
+        ),
+        (
+            "waiting for the customer, after the provider",
+            World::with_internal_approval().into_phase(CustomerNotified),
+            "True Permit, True Approved, True Notified, Unknown NotYet, False NotYet, False CustomerNotified",
+        ),
+        (
+            "denied by the customer",
+            after_step(deciding(World::new().into_phase(CustomerNotified), &[(ALICE, no())])),
+            "True Permit, True NotRequired, True Notified, False DeniedByCustomer, False DeniedByCustomer, True DeniedByCustomer",
+        ),
+        (
+            "approved",
+            World::new().into_phase(Approved),
+            "True Permit, True NotRequired, True Notified, True Approved, False NotYet, False Approved",
+        ),
+        (
+            "approved by the rules alone",
+            no_data(),
+            "True Permit, True NotRequired, False NotNeeded, True Approved, False NotYet, False Approved",
+        ),
+        (
+            "approved by the provider alone",
+            {
+                let world = World::without_customer_data().settings(|spec| {
+                    spec["jit"]["rules"][0]["require"] =
+                        json!({"internalApproval": {"approvers": [{"kind": "User", "name": LEAD}], "count": 1}});
+                });
+                world.into_phase(Approved)
+            },
+            "True Permit, True Approved, False NotNeeded, True Approved, False NotYet, False Approved",
+        ),
+        (
+            "granted",
+            World::new().into_phase(AccessGranted),
+            "True Permit, True NotRequired, True Notified, True Approved, True Granted, False AccessGranted",
+        ),
+        (
+            "ended by the clock",
+            after_step(past_deadline(World::new().into_phase(AccessGranted))),
+            "True Permit, True NotRequired, True Notified, True Approved, False TimeIsUp, True TimeIsUp",
+        ),
+    ] {
+        let said: Vec<_> = world.status().conditions.iter().map(|c| format!("{} {}", c.status, c.reason)).collect();
+        assert_eq!(said.join(", "), expected, "{name}");
+    }
 }
 
 #[test]
