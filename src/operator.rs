@@ -266,7 +266,9 @@ impl Wiring {
     }
 
     fn reconcile_settings(self, watches: &Watches) -> impl Future<Output = ()> + use<> {
-        let shown = watches.changes.read().filter(|change| future::ready(*change == Change::Proofs));
+        // Whoever fell behind is told of the settings in place of what was missed.
+        let shown =
+            watches.changes.read().filter(|change| future::ready(matches!(change, Change::Proofs | Change::Settings)));
         let levels = Api::<PartialObjectMeta<ClusterRole>>::all(self.client.clone());
         let labelled = watcher::Config::default().labels(names::ACCESS_LEVEL);
         let run = Controller::new(Api::<Guarded<LockboxSettings>>::all(self.client), watcher::Config::default())

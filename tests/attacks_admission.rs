@@ -60,12 +60,22 @@ fn waits_for(world: &World, namespace: &str, name: &str, reason: &str) -> String
     })
 }
 
-/// Makes the chart's policies anew where they are gone, as the messages say, and waits until they are proven to be in force.
-fn put_back(world: &World) {
+/// Makes the chart's policies anew where they are gone, as the messages say.
+fn upgrade(world: &World) {
     let mut helm = world.cluster.helm(world.cluster.admin());
     helm.args(["upgrade", "lockbox"]).arg(repository("charts/lockbox"));
     helm.args(["-n", "lockbox-system", "--reuse-values"]);
     lockbox_cluster::output(helm).unwrap();
+}
+
+/// The same, and waits until they are proven to be in force.
+fn put_back(world: &World) {
+    upgrade(world);
+    // What was seen before the change does not count.
+    eventually("the operator has seen them", || {
+        let (status, message) = condition(world, "AdmissionEnforced");
+        (status == "True" || message.contains("a moment ago")).then_some(())
+    });
     shown(world, "AdmissionEnforced", "True");
 }
 
@@ -109,7 +119,7 @@ fn request_in(namespace: &str, name: &str) -> String {
 }
 
 #[test]
-fn an_approval_forged_while_policies_and_operator_are_gone_does_not_count_when_it_starts() {
+fn an_approval_forged_while_policies_and_operator_were_gone_does_not_count_when_both_are_back() {
     let (world, _turn) = turn();
     let here = "forged-unseen";
     world.subscription(here);
@@ -118,12 +128,46 @@ fn an_approval_forged_while_policies_and_operator_are_gone_does_not_count_when_i
     world.admin(&["delete", "validatingadmissionpolicybinding", "lockbox-requests-decide"]).unwrap();
     let forged = json!({"spec": {"decisions": {ALICE: {"verdict": "Approve"}}}});
     eventually("the API server lets the forged approval in", || world.patch(&world.kim(), here, "sr-1", &forged).ok());
-    world.start_operator();
-    eventually("the operator says that it does not count", || {
-        World::actions(&world.request(here, "sr-1")).contains(&"RejectDecision").then_some(())
+    upgrade(world);
+    eventually("the policy is in force again", || {
+        let more = json!({"spec": {"decisions": {"another@contoso.example": {"verdict": "Approve"}}}});
+        let patch = ["patch", "lbr", "sr-1", "-n", here, "--type=merge", "--dry-run=server", "-p", &more.to_string()];
+        world.admin(&patch).is_err().then_some(())
     });
-    assert_eq!(world.phase(here, "sr-1"), "CustomerNotified");
+    world.start_operator();
+    let request = eventually("the operator says that it does not count", || {
+        let request = world.request(here, "sr-1");
+        World::actions(&request).contains(&"RejectDecision").then_some(request)
+    });
+    let said = request["status"]["history"][1]["message"].as_str().unwrap();
+    assert!(said.contains("the admission policies have been in force since"), "{said}");
+    assert_eq!(request["status"]["phase"], "CustomerNotified");
     assert_eq!(granted_objects(world, here), "");
+    shown(world, "AdmissionEnforced", "True");
+}
+
+#[test]
+fn a_policy_that_was_weakened_unnoticed_is_found_out_before_access_is_made() {
+    let (world, _turn) = turn();
+    let here = "weakened";
+    world.subscription(here);
+    world.ask(here, "sr-1");
+    // Everything stands and is bound; only in this namespace nobody is compared with the caller any more.
+    let policy = "lockbox-requests-decide";
+    let not_here = format!("request.namespace != '{here}'");
+    let weakened = json!({"spec": {"matchConditions": [{"name": "not-here", "expression": not_here}]}}).to_string();
+    world.admin(&["patch", "validatingadmissionpolicy", policy, "--type=merge", "-p", &weakened]).unwrap();
+    let forged = json!({"spec": {"decisions": {ALICE: {"verdict": "Approve"}}}});
+    eventually("the API server lets the forged approval in", || world.patch(&world.kim(), here, "sr-1", &forged).ok());
+    let failed = world.wait_for_phase(here, "sr-1", "Failed");
+    assert_eq!(failed["status"]["reason"], "AdmissionNotEnforced");
+    let said = failed["status"]["message"].as_str().unwrap();
+    assert!(said.contains("the API server let in a decision in another's name"), "{said}");
+    assert_eq!(granted_objects(world, here), "");
+    // It holds up nobody else.
+    world.subscription("not-weakened");
+    world.grant("not-weakened", "sr-1");
+    world.admin(&["delete", "validatingadmissionpolicy", policy]).unwrap();
     put_back(world);
 }
 

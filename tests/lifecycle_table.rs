@@ -144,6 +144,12 @@ fn proven(mut world: World) -> World {
     world
 }
 
+/// They are in force, but only since the request was made.
+fn put_back(mut world: World) -> World {
+    world.proofs = Proofs { admission_since: at(1), ..Proofs::ALL };
+    world
+}
+
 fn yes() -> Value {
     json!({"verdict": "Approve", "reason": "window agreed"})
 }
@@ -587,6 +593,27 @@ fn evaluating_rows() -> Vec<Row> {
         )
         .says("lockbox-requests-decide is not there"),
         row(
+            "made before the admission policies were",
+            put_back(World::new()),
+            Evaluating,
+            Rejected,
+            "AdmissionNotEnforced",
+            &[AutoDenyLockboxRequest],
+        )
+        .says("in force since 2027-01-15T08:00:01Z only"),
+        row(
+            "made when the admission policies had just been made",
+            {
+                let mut w = World::new();
+                w.proofs.admission_since = at(0);
+                w
+            },
+            Evaluating,
+            CustomerNotified,
+            "WaitingForCustomer",
+            &[CreateLockboxRequest],
+        ),
+        row(
             "not even an exclusion is recorded then",
             forgeable(excluded_world("BreakGlass")),
             Evaluating,
@@ -706,6 +733,11 @@ fn internal_rows() -> Vec<Row> {
         stays(
             "approved internally while anybody could do it in the lead's name",
             forgeable(deciding_internally(waiting(), LEAD, yes())),
+            &[RejectDecision],
+        ),
+        stays(
+            "approved internally, while nobody knows what was forged before",
+            put_back(deciding_internally(waiting(), LEAD, yes())),
             &[RejectDecision],
         ),
         row(
@@ -835,6 +867,11 @@ fn notified_rows() -> Vec<Row> {
         stays(
             "approved while anybody could do it in an approver's name",
             forgeable(deciding(asked(), &[(ALICE, yes())])),
+            &[RejectDecision],
+        ),
+        stays(
+            "approved, while nobody knows what was forged before the policies were put back",
+            put_back(deciding(asked(), &[(ALICE, yes())])),
             &[RejectDecision],
         ),
         stays(
@@ -1149,6 +1186,21 @@ fn approved_rows() -> Vec<Row> {
                 w.take();
                 proven(w)
             },
+            Approved,
+            AccessGranted,
+            "Granted",
+            &[GrantAccess],
+        )
+        .before(Before::MakeGrant),
+        failed(
+            "something forged about this very request was let in",
+            granted_as(approved(), GrantView::Forgeable("the API server let in a decision.".into())),
+            "AdmissionNotEnforced",
+            "let in a decision",
+        ),
+        row(
+            "approved before the policies were put back",
+            put_back(approved()),
             Approved,
             AccessGranted,
             "Granted",
@@ -1550,7 +1602,7 @@ fn conditions_follow_from_where_a_request_stands_and_how_it_came_there() {
     let no_data = || World::without_customer_data().into_phase(Approved);
     let rejected = World::new().settings(|spec| spec["jit"]["rules"][0]["effect"] = json!("Deny"));
     // Of JitEvaluated, InternallyApproved, CustomerNotified, Approved, AccessGranted, Finished: status and reason.
-    for (name, world, expected) in [
+    for (name, world, expected) in vec![
         (
             "evaluating",
             after_step(without_settings(World::new())),

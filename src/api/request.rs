@@ -15,6 +15,9 @@ use super::{
     time::Moment,
 };
 
+/// Decisions that a request holds at most, on each side.
+pub const MOST_DECISIONS: usize = 16;
+
 /// What is asked for, fixed when the request is created; and what people decide about it later.
 #[derive(CustomResource, KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
 #[kube(
@@ -126,11 +129,11 @@ pub struct LockboxRequestSpec {
     pub internal_decision: Option<InternalDecision>,
     /// What the provider's own approvers decided, by user name. Each writes one entry, under their own name, once.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    #[schemars(extend("maxProperties" = 16))]
+    #[schemars(extend("maxProperties" = MOST_DECISIONS))]
     pub internal_decisions: BTreeMap<String, InternalDecision>,
     /// What the customer's approvers decided, by user name. Each writes one entry, under their own name, once.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    #[schemars(extend("maxProperties" = 16))]
+    #[schemars(extend("maxProperties" = MOST_DECISIONS))]
     pub decisions: BTreeMap<String, Decision>,
     /// Written by the requester to withdraw a request that is not yet decided.
     #[serde(default, skip_serializing_if = "Option::is_none")]

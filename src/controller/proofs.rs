@@ -1,8 +1,7 @@
-//! The proofs: tried at the start, whenever a policy changes, from time to time, and in a request's own namespace just
-//! before access is given.
+//! The proofs: tried at the start, whenever a policy changes or somebody has doubts, and from time to time. What is tried
+//! for one request, just before its access is made, is the requests' reconciler's.
 
 use std::{
-    collections::HashMap,
     sync::{Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
@@ -10,7 +9,7 @@ use std::{
 use chrono::TimeDelta;
 use futures::{Stream, StreamExt};
 use tokio::{
-    sync::watch,
+    sync::{Notify, watch},
     time::{sleep, timeout},
 };
 
@@ -19,29 +18,27 @@ use super::{
     retry::Retries,
 };
 use crate::{
-    api::{LockboxRequest, Moment},
+    api::Moment,
     cluster::{Cluster, Error},
     lifecycle::{
         Proof, Proofs,
+        admission::{Admission, BITES_WITHIN, Trial},
         proofs::{ahead, clocks},
     },
 };
 
 /// Time between two trials of admission and clock, while nothing changes.
 const INTERVAL: Duration = Duration::from_mins(2);
-/// A change of a policy bites a second or two after it is made: for so long afterwards, trials come this soon.
-const BITES_WITHIN: Duration = Duration::from_secs(5);
+/// Time between two trials while a change may not bite yet.
 const SOON: Duration = Duration::from_secs(1);
+/// Longest time between two trials while something is missing.
+const WHILE_MISSING: Duration = Duration::from_secs(5);
 /// Many changes in a row (an upgrade of the chart) are one.
 const SETTLE: Duration = Duration::from_millis(20);
-/// How long what was proven in a namespace counts there, while no policy changes.
-const HERE: Duration = Duration::from_secs(30);
-/// How long a proof outlives an API server that does not answer.
-const OUTLIVES: Duration = Duration::from_mins(5);
-/// Namespaces that are remembered at most.
-const MOST_PLACES: usize = 1_000;
 /// Time between two trials of the safety net.
 const NET_INTERVAL: Duration = Duration::from_hours(6);
+/// How long a trial of the safety net counts when the next one cannot be made.
+const NET_OUTLIVES: Duration = Duration::from_hours(24);
 /// How long a trial of the safety net may take: on an idle cluster it takes two or three seconds.
 const NET_WITHIN: Duration = Duration::from_mins(1);
 /// How often a trial of the safety net is looked at, while it may still succeed, and after.
@@ -52,6 +49,8 @@ pub struct Board {
     found: Mutex<Found>,
     /// Whether admission and clock were tried once.
     tried: watch::Sender<bool>,
+    /// Somebody has a reason to doubt what is proven.
+    doubted: Notify,
     changes: Changes,
 }
 
@@ -59,15 +58,13 @@ struct Found {
     proofs: Proofs,
     /// By how much the API server's clock is ahead of ours; nothing while they are in sync.
     ahead: TimeDelta,
-    /// Namespaces where a forged approval was refused, and when.
-    here: HashMap<String, Instant>,
 }
 
 impl Board {
     /// Nothing is proven yet.
     pub fn new(changes: Changes) -> Self {
-        let found = Found { proofs: Proofs::none_yet(), ahead: TimeDelta::zero(), here: HashMap::new() };
-        Self { found: Mutex::new(found), tried: watch::Sender::new(false), changes }
+        let found = Found { proofs: Proofs::none_yet(), ahead: TimeDelta::zero() };
+        Self { found: Mutex::new(found), tried: watch::Sender::new(false), doubted: Notify::new(), changes }
     }
 
     /// What is proven now.
@@ -87,32 +84,9 @@ impl Board {
         super::now() + self.lock().ahead.max(TimeDelta::zero())
     }
 
-    /// What is proven for this request, about to be granted: that a forged approval of it is refused, too.
-    pub async fn for_grant(&self, cluster: &Cluster, request: &LockboxRequest) -> Result<Proofs, Error> {
-        let namespace = request.metadata.namespace.as_deref().unwrap_or_default();
-        let proofs = {
-            let found = self.lock();
-            if found.proofs.admission != Proof::Proven
-                || found.here.get(namespace).is_some_and(|at| at.elapsed() < HERE)
-            {
-                return Ok(found.proofs.clone());
-            }
-            found.proofs.clone()
-        };
-        let admission = cluster.try_forged_approval(request).await?;
-        match &admission {
-            Proof::Proven => {
-                let mut found = self.lock();
-                if found.here.len() >= MOST_PLACES {
-                    found.here.clear();
-                }
-                found.here.insert(namespace.to_owned(), Instant::now());
-            }
-            // Something about this request: it holds up nobody else.
-            Proof::Unknown(_) => {}
-            Proof::Disproven(_) => self.found(|proofs| proofs.admission = admission.clone()),
-        }
-        Ok(Proofs { admission, ..proofs })
+    /// Has everything tried again now.
+    pub fn doubt(&self) {
+        self.doubted.notify_one();
     }
 
     fn lock(&self) -> MutexGuard<'_, Found> {
@@ -125,9 +99,6 @@ impl Board {
             let mut found = self.lock();
             let before = found.proofs.clone();
             write(&mut found.proofs);
-            if found.proofs.admission != Proof::Proven {
-                found.here.clear();
-            }
             (before, found.proofs.clone())
         };
         if before == now {
@@ -149,65 +120,66 @@ impl Board {
     }
 }
 
-/// Tries admission and clock until it is stopped: now, whenever `policies` says that one changed, and from time to time.
+/// Tries admission and clock until it is stopped: now, whenever `policies` says that one changed or somebody has doubts,
+/// and from time to time.
 pub async fn run(board: &Board, cluster: &Cluster, policies: impl Stream<Item = ()>) {
     let mut policies = std::pin::pin!(policies);
     let retries = Retries::default();
-    let (mut proven_at, mut changed_at) = (Instant::now(), Instant::now());
+    let (mut admission, mut changed_at) = (Admission::default(), board.now());
     loop {
-        let (admission, clock) = tokio::join!(try_admission(cluster), try_clock(cluster));
-        for error in [admission.as_ref().err(), clock.as_ref().err()].into_iter().flatten() {
+        let (tried, clock) = tokio::join!(try_admission(cluster), try_clock(cluster));
+        for error in [tried.as_ref().err(), clock.as_ref().err()].into_iter().flatten() {
             tracing::warn!(%error, "the proofs will be tried again");
-        }
-        let answered = admission.is_ok() && clock.is_ok();
-        if answered {
-            proven_at = Instant::now();
         }
         if let Ok((_, ahead)) = clock {
             board.lock().ahead = ahead;
         }
-        let keeps = board.read().admission == Proof::Proven && proven_at.elapsed() < OUTLIVES;
+        admission.take(tried.unwrap_or_else(|error| Trial::Failed(error.to_string())), board.now());
         board.found(|proofs| {
-            match admission {
-                Ok(admission) => proofs.admission = admission,
-                Err(_) if keeps => {}
-                Err(error) => {
-                    let why = format!("whether the admission policies are in force could not be tried: {error}.");
-                    proofs.admission = Proof::Unknown(why);
-                }
-            }
+            (proofs.admission, proofs.admission_since) = (admission.proof.clone(), admission.since);
             if let Ok((clock, _)) = &clock {
                 proofs.clock = clock.clone();
             }
         });
         board.tried.send_replace(true);
         let now = board.read();
-        let wait = if answered && (now.admission, now.clock) == (Proof::Proven, Proof::Proven) {
+        let wait = if (now.admission, now.clock) == (Proof::Proven, Proof::Proven) {
             retries.succeeded("");
-            if changed_at.elapsed() < BITES_WITHIN { SOON } else { INTERVAL }
+            if board.now() - changed_at < BITES_WITHIN { SOON } else { INTERVAL }
         } else {
-            retries.failed("")
+            // The watch says that a policy was put back; of other things that were missing, a trial alone.
+            retries.failed("").min(WHILE_MISSING)
         };
-        match timeout(wait, policies.next()).await {
-            Ok(Some(())) => {
+        let woken = async {
+            tokio::select! {
+                changed = policies.next() => changed.is_some(),
+                () = board.doubted.notified() => true,
+            }
+        };
+        match timeout(wait, woken).await {
+            Ok(true) => {
                 let _ = timeout(SETTLE, async { while policies.next().await.is_some() {} }).await;
-                // What was proven was proven of other policies.
-                board.lock().here.clear();
-                changed_at = Instant::now();
+                admission.changed();
+                changed_at = board.now();
                 retries.succeeded("");
             }
             // Watches do not end; if these did, trials would still come from time to time.
-            Ok(None) => sleep(wait).await,
+            Ok(false) => sleep(wait).await,
             Err(_) => {}
         }
     }
 }
 
-async fn try_admission(cluster: &Cluster) -> Result<Proof, Error> {
-    match cluster.check_policies().await? {
-        Proof::Proven => cluster.try_forged_request().await,
-        missing => Ok(missing),
-    }
+/// Whether the policies stand, and bite.
+async fn try_admission(cluster: &Cluster) -> Result<Trial, Error> {
+    let youngest = match cluster.check_policies().await? {
+        Ok(youngest) => youngest,
+        Err(missing) => return Ok(Trial::Missing(missing)),
+    };
+    Ok(match cluster.try_forged_request().await? {
+        Proof::Proven => Trial::Standing(youngest),
+        missing => Trial::Missing(missing),
+    })
 }
 
 /// The proof, and by how much the API server's clock is ahead; nothing while they are in sync.
@@ -228,15 +200,18 @@ async fn try_clock(cluster: &Cluster) -> Result<(Proof, TimeDelta), Error> {
 /// at until it does, in place of another.
 pub async fn run_canaries(board: &Board, cluster: &Cluster) {
     let retries = Retries::default();
+    let mut proven_at: Option<Instant> = None;
     loop {
+        // One name for all attempts: what the API server says about it stays the same.
         let name = format!("lockbox-canary-{}", super::now().timestamp());
-        if let Err(error) = cluster.make_canary(&name).await {
+        while let Err(error) = cluster.make_canary(&name).await {
             tracing::warn!(%error, "the safety net will be tried again");
-            let why =
-                format!("whether the cluster ends access while the operator is down could not be tried: {error}.");
-            board.found(|proofs| proofs.safety_net = Proof::Unknown(why));
+            if proven_at.is_none_or(|at| at.elapsed() >= NET_OUTLIVES) {
+                let why =
+                    format!("whether the cluster ends access while the operator is down could not be tried: {error}.");
+                board.found(|proofs| proofs.safety_net = Proof::Unknown(why));
+            }
             sleep(retries.failed("")).await;
-            continue;
         }
         retries.succeeded("");
         let made = Instant::now();
@@ -258,6 +233,7 @@ pub async fn run_canaries(board: &Board, cluster: &Cluster) {
             sleep(NET_LOOK[usize::from(late)]).await;
         }
         board.found(|proofs| proofs.safety_net = Proof::Proven);
+        proven_at = Some(Instant::now());
         sleep(NET_INTERVAL).await;
     }
 }

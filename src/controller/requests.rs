@@ -20,7 +20,7 @@ use super::{Context, Guarded, retry::Retries};
 use crate::{
     api::{LockboxRequest, LockboxSettings, Moment, Phase, RoleAssignment, names, request::Scope},
     cluster::{Error, NotGranted},
-    lifecycle::{Action, Facts, GrantView, Proof, RoleView, facts, step},
+    lifecycle::{Action, Facts, GrantView, Proof, Proofs, RoleView, facts, step},
 };
 
 /// Requests that are remembered at most.
@@ -150,7 +150,7 @@ impl Requests {
                     made = Some(GrantView::Blocked(why));
                     continue;
                 }
-                None if next.before.iter().any(|action| matches!(action, Action::MakeGrant(_))) => {
+                None if next.grants() => {
                     made = Some(GrantView::Present);
                 }
                 None => {}
@@ -200,14 +200,9 @@ impl Requests {
         let namespace = request.namespace().unwrap_or_default();
         let known = self.known(request, phase, &namespace).await?;
         let settings = known.settings.as_ref().and_then(|settings| settings.0.as_ref().ok());
-        let proofs = if phase == Phase::Approved {
-            self.shared.proofs.for_grant(&self.shared.cluster, request).await?
-        } else {
-            self.shared.proofs.read()
-        };
         let recorded =
             settings.and_then(|settings| settings.status.as_ref()).map_or(&[][..], |status| &status.conditions);
-        let proofs = proofs.with_recorded(recorded);
+        let proofs = || self.shared.proofs.read().with_recorded(recorded);
         let settings = settings.map(|settings| &settings.spec);
         let assignments: Vec<&RoleAssignment> =
             known.assignments.iter().filter_map(|guarded| guarded.0.as_ref().ok()).collect();
@@ -223,6 +218,7 @@ impl Requests {
             None if facts::needs_grant(phase) => self.look_for_grant(request).await?,
             None => GrantView::Unread,
         };
+        let proven = proofs();
         let facts = Facts {
             request,
             settings,
@@ -230,13 +226,28 @@ impl Requests {
             role: &role,
             grant: &grant,
             published: self.published(request),
-            proofs: &proofs,
+            proofs: &proven,
             tenant_namespace: &config.tenant_namespace,
         };
+        let next = step(&facts, self.now());
+        if !next.grants() {
+            return Ok(next);
+        }
+        // A last look, at this very request, and at what was found meanwhile.
+        let admission = self.shared.cluster.try_forged_approval(request).await?;
+        let (proven, untried) = (proofs(), matches!(admission, Proof::Unknown(_)));
+        let grant = match &admission {
+            Proof::Disproven(why) => {
+                self.shared.proofs.doubt();
+                GrantView::Forgeable(why.clone())
+            }
+            Proof::Proven | Proof::Unknown(_) => grant.clone(),
+        };
+        let proven = if untried { Proofs { admission, ..proven } } else { proven };
         let now = self.now();
-        let mut next = step(&facts, now);
-        // What was not tried for this very request is tried again, like what stands in the way of its grant.
-        if phase == Phase::Approved && matches!(proofs.admission, Proof::Unknown(_)) {
+        let mut next = step(&Facts { grant: &grant, proofs: &proven, ..facts }, now);
+        if untried {
+            // Nothing else says when it can be tried.
             next.wake = next.wake.map(|wake| wake.min(now + TRY_AGAIN));
         }
         Ok(next)

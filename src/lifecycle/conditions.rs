@@ -93,7 +93,7 @@ pub const CLOCK: &str = "ClockInSync";
 
 /// Shows the proofs as conditions of the settings.
 pub fn show(proofs: &Proofs, conditions: &mut Vec<Condition>, now: Moment, generation: Option<i64>) {
-    let Proofs { admission, safety_net, clock } = proofs.clone().with_recorded(conditions);
+    let Proofs { admission, safety_net, clock, .. } = proofs.clone().with_recorded(conditions);
     for (type_, proof, holds, fails, meaning) in [
         (ADMISSION, admission, "Enforced", "NotEnforced", "who asks and who decides is compared with the caller"),
         (
@@ -143,7 +143,8 @@ mod tests {
             ]
         );
         let no = |why: &str| Proof::Disproven(why.into());
-        show(&Proofs { admission: no("a"), safety_net: no("b"), clock: no("c") }, &mut conditions, at, Some(1));
+        let wrong = Proofs { admission: no("a"), safety_net: no("b"), clock: no("c"), ..Proofs::ALL };
+        show(&wrong, &mut conditions, at, Some(1));
         let told: Vec<_> =
             shown(&conditions).into_iter().map(|[_, status, reason, message]| [status, reason, message]).collect();
         assert_eq!(told, [["False", "NotEnforced", "a"], ["False", "DoesNotWork", "b"], ["False", "Differs", "c"]]);

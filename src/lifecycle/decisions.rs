@@ -174,8 +174,10 @@ fn not_yet(facts: &Facts<'_>) -> Option<Why> {
 /// The requester and built-in users never decide, on neither side; and nobody approves while anybody could have written
 /// it in their name.
 fn person_may_decide(facts: &Facts<'_>, user: &str, verdict: Verdict) -> Result<(), String> {
-    if let (Verdict::Approve, Proof::Disproven(why)) = (verdict, &facts.proofs.admission) {
-        return Err(format!("nobody checked who wrote it: {why}"));
+    if verdict == Verdict::Approve
+        && let Some(why) = facts.proofs.unchecked(facts.created())
+    {
+        return Err(format!("nobody checked who wrote it: {why} Create a new request"));
     }
     if same_user(user, &facts.request.spec.requester.username) {
         return Err("who asks for access does not decide about it".into());

@@ -112,17 +112,14 @@ fn rejected_after_rules(why: Why, jit: Option<JitResult>, facts: Vec<String>, sn
     }))
 }
 
-/// What comes of a request whose requester nobody has compared with the caller; none when somebody has. One that is met
-/// while the policies are known not to be in force may have been made in anybody's name.
+/// What comes of a request whose requester nobody has compared with the caller; none when somebody has.
 pub fn authentic(facts: &Facts<'_>) -> Option<Outcome> {
-    match &facts.proofs.admission {
-        Proof::Proven => None,
-        Proof::Unknown(why) => Some(Outcome::Wait(Why::new("WaitingForAdmission", why))),
-        Proof::Disproven(why) => Some(rejected(
-            "AdmissionNotEnforced",
-            format!("Nobody checked who made this request (spec.requester): {why} Then create a new request."),
-        )),
+    if let Proof::Unknown(why) = &facts.proofs.admission {
+        return Some(Outcome::Wait(Why::new("WaitingForAdmission", why)));
     }
+    let why = facts.proofs.unchecked(facts.created())?;
+    let message = format!("Nobody checked who made this request (spec.requester): {why} Create a new request.");
+    Some(rejected("AdmissionNotEnforced", message))
 }
 
 /// Evaluates a request.

@@ -52,6 +52,8 @@ pub enum GrantView {
     Refused(String),
     /// It cannot be made now, and may be later: a sentence says what stands in the way.
     Blocked(String),
+    /// It was about to be made, and the API server let in something forged about its request: a sentence says what.
+    Forgeable(String),
 }
 
 impl Facts<'_> {

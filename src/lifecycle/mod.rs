@@ -3,6 +3,7 @@
 //! Nothing in here reads a clock, calls the API server, or knows that there is one. A test holds it to that.
 
 pub mod access;
+pub mod admission;
 pub mod approvers;
 pub mod audit;
 pub mod conditions;

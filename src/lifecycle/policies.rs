@@ -1,12 +1,15 @@
-//! Whether the admission policies stand as the chart made them: each there, on, bound to Deny, for every namespace.
+//! Whether the admission policies stand: each there, on, bound to Deny, for every namespace and object.
 //!
-//! What a policy says is not compared: the chart's values go into it, and whoever may change one is above Lockbox. That
-//! they bite is tried besides, by what they have to refuse.
+//! What a policy says (its expressions, and which operations it matches) is not compared: the chart's values go into it,
+//! and whoever may change one is above Lockbox. That those bite which make requests and approvals authentic is tried
+//! besides, by what they have to refuse.
 
 use k8s_openapi::{
     api::admissionregistration::v1::{ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding},
-    apimachinery::pkg::apis::meta::v1::LabelSelector,
+    apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta},
 };
+
+use crate::api::{Moment, time::from_kubernetes};
 
 /// The policies that the chart always makes; each has a binding of its own name.
 pub const REQUIRED: [&str; 18] = [
@@ -30,19 +33,34 @@ pub const REQUIRED: [&str; 18] = [
     "lockbox-status",
 ];
 
-/// The first thing that is wrong with them, in words that go on "the admission policies are not in force: …".
+/// Those without which what stands in a request may be written by anybody.
+const AUTHENTIC: [&str; 4] =
+    ["lockbox-requests-create", "lockbox-requests-decide", "lockbox-requests-status", "lockbox-status"];
+
+/// When the youngest of those was made that make requests and approvals authentic; or the first thing that is wrong with
+/// any, in words that go on "the admission policies are not in force: …".
 pub fn check(
     policies: &[ValidatingAdmissionPolicy],
     bindings: &[ValidatingAdmissionPolicyBinding],
-) -> Result<(), String> {
-    REQUIRED.iter().try_for_each(|name| {
+) -> Result<Moment, String> {
+    let mut youngest = Moment::MIN_UTC;
+    for name in REQUIRED {
         let policy = policies.iter().find(|policy| policy.metadata.name.as_deref() == Some(name));
         let policy = policy.ok_or_else(|| format!("ValidatingAdmissionPolicy {name} is not there"))?;
         policy_acts(policy).map_err(|what| format!("ValidatingAdmissionPolicy {name} {what}"))?;
         let binding = bindings.iter().find(|binding| binding.metadata.name.as_deref() == Some(name));
         let binding = binding.ok_or_else(|| format!("ValidatingAdmissionPolicyBinding {name} is not there"))?;
-        binding_acts(binding, name).map_err(|what| format!("ValidatingAdmissionPolicyBinding {name} {what}"))
-    })
+        binding_acts(binding, name).map_err(|what| format!("ValidatingAdmissionPolicyBinding {name} {what}"))?;
+        if AUTHENTIC.contains(&name) {
+            youngest = youngest.max(created(&policy.metadata)).max(created(&binding.metadata));
+        }
+    }
+    Ok(youngest)
+}
+
+fn created(metadata: &ObjectMeta) -> Moment {
+    // Every stored object has one.
+    metadata.creation_timestamp.as_ref().map_or(Moment::MAX_UTC, from_kubernetes)
 }
 
 fn selects(selector: Option<&LabelSelector>) -> bool {
@@ -105,9 +123,15 @@ mod tests {
 
     use super::*;
 
+    const MADE: &str = "2026-11-26T12:00:00Z";
+
+    fn made() -> Moment {
+        MADE.parse().unwrap()
+    }
+
     fn policy(name: &str) -> Value {
         json!({
-            "metadata": {"name": name},
+            "metadata": {"name": name, "creationTimestamp": MADE},
             "spec": {
                 "failurePolicy": "Fail",
                 // The API server fills in selectors that select everything.
@@ -121,11 +145,14 @@ mod tests {
     }
 
     fn binding(name: &str) -> Value {
-        json!({"metadata": {"name": name}, "spec": {"policyName": name, "validationActions": ["Deny"]}})
+        json!({
+            "metadata": {"name": name, "creationTimestamp": MADE},
+            "spec": {"policyName": name, "validationActions": ["Deny"]},
+        })
     }
 
     /// The chart's policies, with one of each changed.
-    fn checked(change_policy: impl Fn(&mut Value), change_binding: impl Fn(&mut Value)) -> Result<(), String> {
+    fn checked(change_policy: impl Fn(&mut Value), change_binding: impl Fn(&mut Value)) -> Result<Moment, String> {
         let last = REQUIRED[REQUIRED.len() - 1];
         let all = |make: fn(&str) -> Value, change: &dyn Fn(&mut Value)| -> Vec<Value> {
             REQUIRED
@@ -146,7 +173,7 @@ mod tests {
 
     #[test]
     fn policies_as_the_chart_makes_them_are_in_order() {
-        assert_eq!(checked(|_| {}, |_| {}), Ok(()));
+        assert_eq!(checked(|_| {}, |_| {}), Ok(made()));
         // What an empty list excludes is nothing, and more actions beside Deny take nothing away.
         let harmless_policy =
             |policy: &mut Value| policy["spec"]["matchConstraints"]["excludeResourceRules"] = json!([]);
@@ -155,11 +182,31 @@ mod tests {
             binding["spec"]["matchResources"] =
                 json!({"namespaceSelector": {}, "objectSelector": {}, "excludeResourceRules": []});
         };
-        assert_eq!(checked(harmless_policy, harmless_binding), Ok(()));
+        assert_eq!(checked(harmless_policy, harmless_binding), Ok(made()));
         let unsaid = |policy: &mut Value| {
             policy["spec"].as_object_mut().unwrap().remove("failurePolicy");
         };
-        assert_eq!(checked(unsaid, |_| {}), Ok(()));
+        assert_eq!(checked(unsaid, |_| {}), Ok(made()));
+    }
+
+    #[test]
+    fn the_youngest_of_those_that_make_requests_authentic_says_since_when_they_are() {
+        let later = "2026-11-26T13:00:00Z";
+        let young = |object: &mut Value| object["metadata"]["creationTimestamp"] = json!(later);
+        // The one that is changed here is of those.
+        assert_eq!(checked(young, |_| {}), Ok(later.parse().unwrap()));
+        assert_eq!(checked(|_| {}, young), Ok(later.parse().unwrap()));
+        let undated = |object: &mut Value| object["metadata"]["creationTimestamp"] = json!(null);
+        assert_eq!(checked(undated, |_| {}), Ok(Moment::MAX_UTC));
+        let another = |mut made: Value| {
+            if made["metadata"]["name"] == "lockbox-crds" {
+                young(&mut made);
+            }
+            made
+        };
+        let policies = REQUIRED.map(|name| serde_json::from_value(another(policy(name))).unwrap());
+        let bindings = REQUIRED.map(|name| serde_json::from_value(another(binding(name))).unwrap());
+        assert_eq!(check(&policies, &bindings), Ok(made()), "others may come later");
     }
 
     #[test]

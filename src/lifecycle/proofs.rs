@@ -8,7 +8,7 @@ use chrono::TimeDelta;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
 use super::{conditions::SAFETY_NET, evaluate::Why};
-use crate::api::{LockboxSettingsSpec, Moment, condition::holds, request::Scope, settings::SafetyNet};
+use crate::api::{LockboxSettingsSpec, Moment, condition::holds, request::Scope, settings::SafetyNet, time::text};
 
 /// Seconds by which clocks may differ, and by which a recorded end may be further away than was approved.
 pub const CLOCK_TOLERANCE: i64 = 5;
@@ -39,6 +39,8 @@ impl Proof {
 pub struct Proofs {
     /// Lockbox's admission policies are in force.
     pub admission: Proof,
+    /// Since when they are, without a gap that anybody knows of. What stands in older requests may be forged.
+    pub admission_since: Moment,
     /// The cluster's own controllers end what a deadline Job owns.
     pub safety_net: Proof,
     /// The operator's clock and the API server's agree.
@@ -47,25 +49,44 @@ pub struct Proofs {
 
 impl Proofs {
     /// Everything is proven.
-    pub const ALL: Self = Self { admission: Proof::Proven, safety_net: Proof::Proven, clock: Proof::Proven };
+    pub const ALL: Self = Self {
+        admission: Proof::Proven,
+        admission_since: Moment::MIN_UTC,
+        safety_net: Proof::Proven,
+        clock: Proof::Proven,
+    };
 
     /// Nothing was tried yet.
     pub fn none_yet() -> Self {
         let not_tried = |what: &str| Proof::Unknown(format!("{what} was not tried yet, which takes moments."));
         Self {
             admission: not_tried("whether the admission policies are in force"),
+            admission_since: Moment::MAX_UTC,
             safety_net: not_tried("whether the cluster ends access while the operator is down"),
             clock: not_tried("whether the operator's clock is right"),
         }
     }
 
     /// With what the settings' conditions have recorded of earlier trials. That counts for the safety net alone, whose
-    /// trial takes seconds, and until the present one comes to something: a restart is no reason to hold access back.
+    /// trial takes seconds, and until the first one is over: a restart is no reason to hold access back.
     #[must_use]
     pub fn with_recorded(self, conditions: &[Condition]) -> Self {
-        match self.safety_net {
-            Proof::Unknown(_) if holds(conditions, SAFETY_NET) => Self { safety_net: Proof::Proven, ..self },
-            _ => self,
+        if self.safety_net == Self::none_yet().safety_net && holds(conditions, SAFETY_NET) {
+            return Self { safety_net: Proof::Proven, ..self };
+        }
+        self
+    }
+
+    /// Why what stands in a request made at this time may be written by anybody; none when the API server has checked
+    /// all of it, as far as is known.
+    pub(super) fn unchecked(&self, created: Moment) -> Option<String> {
+        match &self.admission {
+            Proof::Disproven(why) => Some(why.clone()),
+            Proof::Proven | Proof::Unknown(_) if created < self.admission_since => Some(format!(
+                "the admission policies have been in force since {} only, and the request is older.",
+                text(self.admission_since)
+            )),
+            Proof::Proven | Proof::Unknown(_) => None,
         }
     }
 

@@ -36,6 +36,13 @@ pub struct Step {
     pub wake: Option<Moment>,
 }
 
+impl Step {
+    /// Whether it makes a grant.
+    pub fn grants(&self) -> bool {
+        self.before.iter().any(|action| matches!(action, Action::MakeGrant(_)))
+    }
+}
+
 /// Something to do in the cluster. Each can be repeated.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Action {
@@ -205,7 +212,7 @@ fn evaluating(facts: &Facts<'_>, status: &mut LockboxRequestStatus, now: Moment)
             now,
             Phase::Expired,
             "NotEvaluatedInTime",
-            "The request could not be evaluated within four days; put the LockboxSettings right and create a new request.",
+            "The request could not be evaluated within four days; see Ready and AdmissionEnforced in the status of the LockboxSettings, and create a new request.",
             Entry::of(AuditAction::ExpireInternalApproval),
         );
         return vec![];
@@ -614,6 +621,10 @@ fn approved(facts: &Facts<'_>, status: &mut LockboxRequestStatus, now: Moment) -
     }
     if let GrantView::Refused(why) = facts.grant {
         return failed(status, "GrantRefused", format!("The access could not be made: {why}"));
+    }
+    if let GrantView::Forgeable(why) = facts.grant {
+        let message = format!("Nobody can say who approved it (spec.decisions): {why} Create a new request.");
+        return failed(status, "AdmissionNotEnforced", message);
     }
     // No access is longer than it was approved for: a clock that was put back since would make it so.
     let longest = status.duration.map_or_else(chrono::TimeDelta::zero, Duration::delta);

@@ -193,9 +193,11 @@ pub const EVENT_OF_NOTHING: u32 = 2048;
 pub const OTHER_END: u32 = 4096;
 pub const UNPROVEN: u32 = 8192;
 
-/// 0: all is proven; 1: admission is not tried, 2: disproven; 3: the clock differs; 4: the safety net does not work.
+/// 0: all is proven; 1: admission is not tried, 2: disproven; 3: the clock differs; 4: the safety net does not work; 5: all
+/// is proven again, after it was not.
 const UNTRIED: u8 = 1;
 const FORGEABLE: u8 = 2;
+const PUT_BACK: u8 = 5;
 fn proofs(number: u8) -> Proofs {
     let all = Proofs::ALL;
     match number {
@@ -203,6 +205,7 @@ fn proofs(number: u8) -> Proofs {
         FORGEABLE => Proofs { admission: Proof::Disproven("a policy is gone".into()), ..all },
         3 => Proofs { clock: Proof::Disproven("it is late".into()), ..all },
         4 => Proofs { safety_net: Proof::Unknown("not tried".into()), ..all },
+        PUT_BACK => Proofs { admission_since: at(1), ..all },
         _ => all,
     }
 }
@@ -472,7 +475,7 @@ impl Machine {
                 if question.settings != 0 {
                     by_grant |= WHILE_OFF;
                 }
-                if question.proofs != 0 {
+                if !matches!(question.proofs, 0 | PUT_BACK) {
                     by_grant |= UNPROVEN;
                 }
                 let cut = question.copy.written.decisions.contains(&2);
@@ -500,7 +503,8 @@ impl Machine {
             let believed = |status: &LockboxRequestStatus| {
                 status.history.iter().filter(|entry| BELIEVED.contains(&entry.action)).count()
             };
-            if matches!(question.proofs, UNTRIED | FORGEABLE) && believed(status) > old.as_ref().map_or(0, believed) {
+            let unchecked = matches!(question.proofs, UNTRIED | FORGEABLE | PUT_BACK);
+            if unchecked && believed(status) > old.as_ref().map_or(0, believed) {
                 by_write |= UNPROVEN;
             }
             calls.push(Call::Write(memory.number(status)));
@@ -885,13 +889,19 @@ impl Model for Machine {
         if state.mischief > 0 && !phase.is_terminal() {
             acts.extend((0..3).filter(|settings| *settings != state.settings).map(Act::Settings));
             acts.extend((1..3).filter(|role| *role != state.role).map(Act::Role));
-            acts.extend((0..5).filter(|proofs| *proofs != state.proofs).map(Act::Proofs));
+            acts.extend((0..5).filter(|proofs| state.proofs == 0 && *proofs != 0).map(Act::Proofs));
             if !state.alice_gone {
                 acts.push(Act::RemoveAssignment);
             }
             if state.binding.is_some() {
                 acts.push(Act::RemoveBinding);
             }
+        }
+        // What was not proven is proven again by itself; what was forged meanwhile stays.
+        match state.proofs {
+            0 | PUT_BACK => {}
+            FORGEABLE => acts.push(Act::Proofs(PUT_BACK)),
+            _ => acts.push(Act::Proofs(0)),
         }
         let mut moments = vec![];
         if !phase.is_terminal() {
@@ -942,7 +952,10 @@ impl Model for Machine {
             Act::Revoke => written.revoked = true,
             Act::Settings(settings) => (next.settings, next.mischief) = (settings, state.mischief - 1),
             Act::Role(role) => (next.role, next.mischief) = (role, state.mischief - 1),
-            Act::Proofs(proofs) => (next.proofs, next.mischief) = (proofs, state.mischief - 1),
+            Act::Proofs(proofs) => {
+                next.mischief -= u8::from(state.proofs == 0);
+                next.proofs = proofs;
+            }
             Act::RemoveAssignment => (next.alice_gone, next.mischief) = (true, state.mischief - 1),
             Act::RemoveBinding => (next.binding, next.mischief) = (None, state.mischief - 1),
             Act::Time(now) => next.now = now,

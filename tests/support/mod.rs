@@ -15,6 +15,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use chrono::{DateTime, TimeDelta, Utc};
 use lockbox_cluster::{Cluster, Options, User};
 use serde_json::{Value, json};
 
@@ -76,6 +77,12 @@ impl World {
                 .to_string();
             let refused = self.apply_dry(self.cluster.admin(), &forged).err()?;
             refused.contains("denied request").then_some(())
+        });
+        // What was asked for while they were young does not count.
+        eventually("the admission policies are old enough to be trusted", || {
+            let binding = self.get("validatingadmissionpolicybinding", "default", "lockbox-requests-decide");
+            let made: DateTime<Utc> = binding["metadata"]["creationTimestamp"].as_str()?.parse().unwrap();
+            (Utc::now() > made + TimeDelta::seconds(6)).then_some(())
         });
         // The kinds come one by one, and a mutating policy knows each a moment after it is served.
         eventually("the settings can be written", || {
