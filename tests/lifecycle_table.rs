@@ -1278,6 +1278,15 @@ fn granted_rows() -> Vec<Row> {
         )
         .before(in_time),
         row(
+            "time is up, and Lockbox went off since",
+            off(past_deadline(granted())),
+            AccessGranted,
+            Completed,
+            "TimeIsUp",
+            &[CompleteAccess],
+        )
+        .before(in_time),
+        row(
             "time is up, and it was revoked too",
             past_deadline(revoked(granted())),
             AccessGranted,
@@ -1792,6 +1801,95 @@ fn another_engineer_than_the_tickets_is_pointed_out_to_everybody() {
     for text in [&message, entry] {
         assert!(text.contains("robin@provider.example") && text.contains("kernel"), "{text}");
     }
+    let mut own = World::new().request(|r| r["supportRequest"]["assignedTo"] = json!(KIM));
+    own.take();
+    assert!(!own.history()[0].message.contains("Note"), "{}", own.history()[0].message);
+}
+
+#[test]
+fn who_did_it_and_why_is_recorded_with_every_entry() {
+    let after = |mut world: World| {
+        world.take();
+        let entry = world.history().last().unwrap();
+        (entry.action, entry.actor.clone(), entry.reason.clone(), entry.phase)
+    };
+    let justification = World::new().request.spec.justification;
+    let recorded = after(excluded_world("BreakGlass"));
+    assert_eq!(recorded, (ExcludeLockboxRequest, KIM.into(), Some(justification), Phase::Excluded));
+    let rejected = after(World::new().settings(|spec| spec["jit"]["rules"][0]["effect"] = json!("Deny")));
+    assert_eq!(rejected, (AutoDenyLockboxRequest, "lockbox".into(), None, Phase::Rejected));
+    // The entry that completes a quorum is the transition's entry, and no other is.
+    let first = deciding(quorum_of_two().into_phase(Phase::CustomerNotified), &[(ALICE, yes())]);
+    let reason = Some("window agreed".to_owned());
+    assert_eq!(after(first.clone()), (ApproveLockboxRequest, ALICE.into(), reason.clone(), Phase::CustomerNotified));
+    let second = deciding(first, &[(BOB, yes())]);
+    assert_eq!(after(second), (ApproveLockboxRequest, BOB.into(), reason, Phase::Approved));
+    let asked = World::new().into_phase(Phase::CustomerNotified);
+    let ignored = after(deciding(asked.clone(), &[("mallory@contoso.example", yes())]));
+    assert_eq!(ignored.3, Phase::CustomerNotified);
+    let denied = after(deciding(asked, &[(ALICE, no())]));
+    assert_eq!(denied, (DenyLockboxRequest, ALICE.into(), Some("not today".into()), Phase::Denied));
+}
+
+#[test]
+fn the_history_says_what_an_approver_cut_down() {
+    let cut = json!({"verdict": "Approve", "duration": "1h", "resources": [{"resource": "pods", "name": "shop-1"}]});
+    let mut world = deciding(World::new().into_phase(Phase::CustomerNotified), &[(ALICE, cut)]);
+    world.take();
+    let said = &world.history()[1].message;
+    assert_eq!(said, "alice@contoso.example approved, for 1h at most, only pods/shop-1");
+}
+
+#[test]
+fn a_decision_may_repeat_what_was_asked_for_and_hold_no_more() {
+    let decides = |decision: Value| {
+        let mut world = deciding(World::new().into_phase(Phase::CustomerNotified), &[(ALICE, decision)]);
+        world.take();
+        world.phase()
+    };
+    assert_eq!(decides(json!({"verdict": "Approve", "duration": "8h"})), Phase::Approved);
+    assert_eq!(decides(json!({"verdict": "Approve", "duration": "8h1s"})), Phase::CustomerNotified);
+    let objects = |names: &[&str]| -> Vec<_> { names.iter().map(|n| json!({"resource": "pods", "name": n})).collect() };
+    let only = |names: &[&str]| json!({"verdict": "Approve", "resources": objects(names)});
+    assert_eq!(decides(only(&["shop-0", "shop-1"])), Phase::Approved);
+    assert_eq!(decides(only(&["shop-0", "other"])), Phase::CustomerNotified);
+}
+
+#[test]
+fn who_became_one_of_the_providers_people_does_not_decide_and_groups_decide_for_themselves_alone() {
+    let group = || {
+        let mut world = World::new();
+        world.assignments = vec![assignment("contoso:oncall", "Owner", -100), assignment(ALICE, "Owner", -100)];
+        world.into_phase(Phase::CustomerNotified)
+    };
+    let decides = |mut world: World, user: &str, decision: Value| {
+        world.decide(user, decision);
+        world.take();
+        world.phase()
+    };
+    let barred = |users: &[&str], groups: &[&str]| {
+        let mut world = group();
+        let owned = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+        let status = world.request.status.as_mut().unwrap();
+        status.barred = Some(lockbox::api::request::Barred { users: owned(users), groups: owned(groups) });
+        world
+    };
+    let as_group = |group: &str| json!({"verdict": "Approve", "group": group});
+    let (nobody, dave) = (|| barred(&[], &[]), "dave@contoso.example");
+    assert_eq!(decides(nobody(), ALICE, yes()), Phase::Approved);
+    assert_eq!(decides(nobody(), dave, as_group("contoso:oncall")), Phase::Approved);
+    for (world, user, decision) in [
+        (barred(&["ALICE@contoso.example"], &[]), ALICE, yes()),
+        (barred(&[dave], &[]), dave, as_group("contoso:oncall")),
+        (barred(&[], &["contoso:oncall"]), dave, as_group("contoso:oncall")),
+        (nobody(), dave, as_group("contoso:others")),
+        (nobody(), dave, as_group(ALICE)),
+        (nobody(), dave, yes()),
+        // The group's name is no user's.
+        (nobody(), "contoso:oncall", yes()),
+    ] {
+        assert_eq!(decides(world, user, decision.clone()), Phase::CustomerNotified, "{user} {decision}");
+    }
 }
 
 #[test]
@@ -1805,13 +1903,17 @@ fn a_rule_set_that_the_status_cannot_hold_still_gives_a_status_that_it_can() {
     let message = &status.jit.as_ref().unwrap().message;
     assert!(message.chars().count() <= 1024, "status.jit.message has {} characters", message.chars().count());
 
-    let world = World::new().settings(|spec| {
-        let rules: Vec<_> = (0..17)
+    let demanding = |count: usize| {
+        World::new().settings(|spec| {
+        let rules: Vec<_> = (0..count)
             .map(|n| json!({"name": format!("rule-{n}"), "effect": "Permit", "require": {"internalApproval": {"approvers": [{"kind": "User", "name": LEAD}], "count": 1}}}))
             .collect();
         spec["jit"]["rules"] = json!(rules);
-    });
-    let status = world.look().status.unwrap();
+    })
+    };
+    let status = demanding(16).look().status.unwrap();
+    assert_eq!((status.internal_approvals.len(), status.phase), (16, Some(Phase::AwaitingInternalApproval)));
+    let status = demanding(17).look().status.unwrap();
     assert!(status.internal_approvals.len() <= 16, "status.internalApprovals has {}", status.internal_approvals.len());
     assert_eq!(status.phase, Some(Phase::Rejected), "no demand is dropped silently");
     assert_eq!(status.reason.as_deref(), Some("TooManyInternalApprovals"));

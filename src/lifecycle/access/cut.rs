@@ -303,6 +303,20 @@ mod tests {
             .collect()
     }
 
+    #[test]
+    fn a_role_of_just_as_many_single_rights_as_are_read_is_cut_and_one_more_is_refused() {
+        let many = |letter: &str, count: usize| (0..count).map(|n| format!("{letter}{n}")).collect::<Vec<_>>();
+        let (resources, verbs) = (many("kinds", 128), many("verb", MAX_WEIGHT / 128));
+        let borrowed: Vec<_> = resources.iter().map(String::as_str).collect();
+        let of_all: Vec<_> = verbs.iter().map(String::as_str).collect();
+        assert_eq!(resources.len() * verbs.len(), MAX_WEIGHT);
+        let mut rules = vec![rule(&["example.com"], &borrowed, &of_all, &[])];
+        assert!(cut(&rules, &Extent::Whole, &[], Scope::Subscription).is_ok());
+        rules.push(rule(&["example.com"], &["one"], &["more"], &[]));
+        let unfit = cut(&rules, &Extent::Whole, &[], Scope::Subscription).unwrap_err();
+        assert!(unfit.to_string().contains(&(MAX_WEIGHT + 1).to_string()), "{unfit}");
+    }
+
     fn shell() -> Vec<PolicyRule> {
         vec![
             rule(&[""], &["pods"], &["get", "list"], &[]),
