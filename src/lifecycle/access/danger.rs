@@ -123,9 +123,8 @@ pub fn dangers(rules: &[PolicyRule], scope: Scope) -> Vec<Danger> {
     rules
         .iter()
         .flat_map(|rule| {
-            of_rule(rule, scope)
-                .into_iter()
-                .map(|why| Danger { rule: sentence(rule, scope), why: clip(&why, MAX_SENTENCE / 2 - 2) })
+            // What is found is listed in few words, so a reason is short.
+            of_rule(rule, scope).into_iter().map(|why| Danger { rule: sentence(rule, scope), why })
         })
         .collect()
 }
@@ -265,6 +264,28 @@ mod tests {
             [("", "nodes", "list"), ("", "nodes/status", "get"), ("rbac.authorization.k8s.io", "clusterroles", "get")]
         {
             assert_eq!(in_scope(&rule(group, kind, verb), Scope::Tenant), []);
+        }
+    }
+
+    #[test]
+    fn a_danger_is_a_sentence_however_much_is_wrong() {
+        let long = |start: &str| (0..40).map(|n| format!("{start}{n:02}{}", "x".repeat(200))).collect::<Vec<_>>();
+        let wild = PolicyRule {
+            api_groups: Some(long("*")),
+            resources: Some(long("*/proxy")),
+            resource_names: Some(long("\u{202e}")),
+            verbs: long("impersonate:"),
+            ..PolicyRule::default()
+        };
+        for scope in [Scope::Subscription, Scope::Tenant] {
+            let found = in_scope(&wild, scope);
+            assert!(found.len() >= 3, "{found:?}");
+            for danger in found {
+                let text = danger.to_string();
+                assert!(text.chars().count() <= MAX_SENTENCE, "{} characters", text.chars().count());
+                let (rule, _) = text.split_once("…: ").expect("the rule is cut");
+                assert_eq!(rule.chars().count() + 1, MAX_SENTENCE / 2);
+            }
         }
     }
 
