@@ -79,10 +79,6 @@ fn put_back(world: &World) {
     shown(world, "AdmissionEnforced", "True");
 }
 
-fn granted_objects(world: &World, namespace: &str) -> String {
-    world.admin(&["get", "job,role,rolebinding", "-n", namespace, "-l", "lockbox.dev/request", "-o", "name"]).unwrap()
-}
-
 #[test]
 fn an_approval_forged_while_the_policies_are_gone_never_counts() {
     let (world, _turn) = turn();
@@ -142,7 +138,7 @@ fn an_approval_forged_while_policies_and_operator_were_gone_does_not_count_when_
     let said = request["status"]["history"][1]["message"].as_str().unwrap();
     assert!(said.contains("the admission policies have been in force since"), "{said}");
     assert_eq!(request["status"]["phase"], "CustomerNotified");
-    assert_eq!(granted_objects(world, here), "");
+    assert_eq!(world.grant_objects(here), "");
     shown(world, "AdmissionEnforced", "True");
 }
 
@@ -163,7 +159,7 @@ fn a_policy_that_was_weakened_unnoticed_is_found_out_before_access_is_made() {
     assert_eq!(failed["status"]["reason"], "AdmissionNotEnforced");
     let said = failed["status"]["message"].as_str().unwrap();
     assert!(said.contains("the API server let in a decision in another's name"), "{said}");
-    assert_eq!(granted_objects(world, here), "");
+    assert_eq!(world.grant_objects(here), "");
     // It holds up nobody else.
     world.subscription("not-weakened");
     world.grant("not-weakened", "sr-1");
@@ -178,10 +174,7 @@ fn an_approved_request_waits_while_a_policy_is_narrowed_and_goes_on_when_it_is_p
     world.subscription(here);
     world.ask(here, "sr-1");
     // A quota holds the approved request where it is.
-    world.admin(&["create", "quota", "no-jobs", "--hard=count/jobs.batch=0", "-n", here]).unwrap();
-    let counted = json!({"status": {"hard": {"count/jobs.batch": "0"}, "used": {"count/jobs.batch": "0"}}}).to_string();
-    let patch = ["patch", "quota", "no-jobs", "-n", here, "--subresource=status", "--type=merge", "-p", &counted];
-    world.admin(&patch).unwrap();
+    world.forbid_jobs(here);
     world.decide(&world.alice(), here, "sr-1", "Approve").unwrap();
     waits_for(world, here, "sr-1", "WaitingForQuota");
 
@@ -195,7 +188,7 @@ fn an_approved_request_waits_while_a_policy_is_narrowed_and_goes_on_when_it_is_p
     let said = waits_for(world, here, "sr-1", "WaitingForAdmission");
     assert!(said.contains(&format!("ValidatingAdmissionPolicyBinding {policy} leaves objects out")), "{said}");
     assert!(said.contains("what was changed is deleted first"), "{said}");
-    assert_eq!(granted_objects(world, here), "");
+    assert_eq!(world.grant_objects(here), "");
     world.admin(&["delete", "validatingadmissionpolicybinding", policy]).unwrap();
     put_back(world);
     world.wait_for_phase(here, "sr-1", "AccessGranted");
@@ -269,7 +262,7 @@ fn access_that_nothing_in_the_cluster_would_end_waits_unless_the_settings_accept
     };
     assert!(message.contains("Job lockbox-canary-") && message.contains("kube-controller-manager"), "{message}");
     assert_eq!(waits_for(&world, "no-net", "sr-1", "WaitingForSafetyNet").matches("lockbox-canary-").count(), 1);
-    assert_eq!(granted_objects(&world, "no-net"), "");
+    assert_eq!(world.grant_objects("no-net"), "");
     // A tenant's access has no such net anyway, and who accepts that gets access in namespaces, too.
     let _settings = world.with_settings(&json!({"grant": {"safetyNet": "Preferred"}}));
     world.wait_for_phase("no-net", "sr-1", "AccessGranted");

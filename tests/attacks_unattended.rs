@@ -29,11 +29,6 @@ fn moment(text: &Value) -> DateTime<Utc> {
     text.as_str().unwrap().parse().unwrap()
 }
 
-/// The names of a grant's objects that are there.
-fn objects(world: &World, namespace: &str) -> String {
-    world.admin(&["get", "job,role,rolebinding", "-n", namespace, "-l", "lockbox.dev/request", "-o", "name"]).unwrap()
-}
-
 #[test]
 fn an_approval_that_nobody_looked_at_before_the_deadline_comes_too_late() {
     let (world, _turn) = turn();
@@ -59,7 +54,7 @@ fn an_approval_that_nobody_looked_at_before_the_deadline_comes_too_late() {
         let expired = world.wait_for_phase(here, name, "Expired");
         assert_eq!(World::actions(&expired), ["CreateLockboxRequest", "ExpireLockboxRequest"]);
     }
-    assert_eq!(objects(world, here), "");
+    assert_eq!(world.grant_objects(here), "");
     assert!(!world.kim_reads(here, "shop-settings"));
 }
 
@@ -96,7 +91,7 @@ fn twelve_deciders_in_parallel_against_the_expiry_end_in_one_outcome() {
         assert!(moment(&approval["at"]) < moment(&status["pendingUntil"]), "{approval}");
     }
     assert_eq!(granted, world.kim_reads("race", "shop-settings"));
-    assert_eq!(granted, !objects(world, "race").is_empty());
+    assert_eq!(granted, !world.grant_objects("race").is_empty());
 }
 
 #[test]
@@ -112,7 +107,7 @@ fn a_deny_that_arrives_together_with_an_approve_wins() {
     world.start_operator();
     let denied = world.wait_for_phase(here, "sr-1", "Denied");
     assert_eq!(World::actions(&denied), ["CreateLockboxRequest", "ApproveLockboxRequest", "DenyLockboxRequest"]);
-    assert_eq!(objects(world, here), "");
+    assert_eq!(world.grant_objects(here), "");
 }
 
 #[test]
@@ -161,7 +156,7 @@ fn a_deadline_job_that_something_in_the_cluster_holds_back_gives_no_access() {
         message.contains("is not suspended") && message.contains("something in this cluster has changed it"),
         "{message}"
     );
-    assert_eq!(objects(world, here), "");
+    assert_eq!(world.grant_objects(here), "");
     assert!(!world.kim_reads(here, "shop-settings"));
 }
 
@@ -274,7 +269,7 @@ fn a_grant_that_a_stolen_token_makes_without_an_approval_is_ended_by_the_sweep()
     assert!(world.kim_reads(here, "shop-settings"), "the attack works until somebody looks");
     world.start_operator();
     eventually("the sweep ends it", || (!world.kim_reads(here, "shop-settings")).then_some(()));
-    eventually("nothing is left", || objects(world, here).is_empty().then_some(()));
+    eventually("nothing is left", || world.grant_objects(here).is_empty().then_some(()));
     assert_eq!(world.phase(here, "sr-1"), "CustomerNotified");
 }
 

@@ -1878,7 +1878,7 @@ fn who_became_one_of_the_providers_people_does_not_decide_and_groups_decide_for_
     let (nobody, dave) = (|| barred(&[], &[]), "dave@contoso.example");
     assert_eq!(decides(nobody(), ALICE, yes()), Phase::Approved);
     assert_eq!(decides(nobody(), dave, as_group("contoso:oncall")), Phase::Approved);
-    for (world, user, decision) in [
+    for (world, user, decision) in vec![
         (barred(&["ALICE@contoso.example"], &[]), ALICE, yes()),
         (barred(&[dave], &[]), dave, as_group("contoso:oncall")),
         (barred(&[], &["contoso:oncall"]), dave, as_group("contoso:oncall")),

@@ -89,11 +89,7 @@ fn while_a_quota_stands_in_the_way_an_approved_request_waits_and_says_so() {
     let world = &*WORLD;
     world.subscription("quota");
     world.ask("quota", "sr-1");
-    world.admin(&["create", "quota", "no-jobs", "--hard=count/jobs.batch=0", "-n", "quota"]).unwrap();
-    // This control plane has no controller that counts; until somebody did, the API server waits for it.
-    let counted = json!({"status": {"hard": {"count/jobs.batch": "0"}, "used": {"count/jobs.batch": "0"}}}).to_string();
-    let patch = ["patch", "quota", "no-jobs", "-n", "quota", "--subresource=status", "--type=merge", "-p", &counted];
-    world.admin(&patch).unwrap();
+    world.forbid_jobs("quota");
     world.decide(&world.alice(), "quota", "sr-1", "Approve").unwrap();
     eventually("the request says what it waits for", || {
         let status = &world.request("quota", "sr-1")["status"];

@@ -273,6 +273,23 @@ impl World {
         events.iter().map(|event| (field(event, "reason"), field(event, "message"))).collect()
     }
 
+    /// The names of the objects of grants that are there.
+    pub fn grant_objects(&self, namespace: &str) -> String {
+        let of_grants = ["-n", namespace, "-l", "lockbox.dev/request", "-o", "name"];
+        self.admin(&[&["get", "job,role,rolebinding"][..], &of_grants].concat()).unwrap()
+    }
+
+    /// Makes a quota, `no-jobs`, that holds every approved request where it is.
+    pub fn forbid_jobs(&self, namespace: &str) {
+        self.admin(&["create", "quota", "no-jobs", "--hard=count/jobs.batch=0", "-n", namespace]).unwrap();
+        // This control plane has no controller that counts; until somebody did, the API server waits for it.
+        let none = json!({"count/jobs.batch": "0"});
+        let counted = json!({"status": {"hard": none, "used": none}}).to_string();
+        let patch =
+            ["patch", "quota", "no-jobs", "-n", namespace, "--subresource=status", "--type=merge", "-p", &counted];
+        self.admin(&patch).unwrap();
+    }
+
     /// The actions of a request's history, in order.
     pub fn actions(request: &Value) -> Vec<&str> {
         let history = request["status"]["history"].as_array().map_or(&[][..], Vec::as_slice);
