@@ -367,7 +367,13 @@ fn evaluating_rows() -> Vec<Row> {
             "unknown access level",
             World::new().request(|r| r["accessLevel"] = json!("Shel")),
             "UnknownAccessLevel",
-            "spec.accessLevel",
+            "spec.accessLevel: Shel is not in spec.accessLevels of the LockboxSettings, which has Shell, ReadObjects.",
+        ),
+        rejected(
+            "no access level at all",
+            World::new().settings(|spec| spec["accessLevels"] = json!([])),
+            "UnknownAccessLevel",
+            "which has none.",
         ),
         rejected(
             "access level outside the service's entry",
@@ -1878,18 +1884,17 @@ fn who_became_one_of_the_providers_people_does_not_decide_and_groups_decide_for_
     let (nobody, dave) = (|| barred(&[], &[]), "dave@contoso.example");
     assert_eq!(decides(nobody(), ALICE, yes()), Phase::Approved);
     assert_eq!(decides(nobody(), dave, as_group("contoso:oncall")), Phase::Approved);
-    for (world, user, decision) in vec![
-        (barred(&["ALICE@contoso.example"], &[]), ALICE, yes()),
-        (barred(&[dave], &[]), dave, as_group("contoso:oncall")),
-        (barred(&[], &["contoso:oncall"]), dave, as_group("contoso:oncall")),
-        (nobody(), dave, as_group("contoso:others")),
-        (nobody(), dave, as_group(ALICE)),
-        (nobody(), dave, yes()),
-        // The group's name is no user's.
-        (nobody(), "contoso:oncall", yes()),
-    ] {
+    let refused = |world: World, user: &str, decision: Value| {
         assert_eq!(decides(world, user, decision.clone()), Phase::CustomerNotified, "{user} {decision}");
-    }
+    };
+    refused(barred(&["ALICE@contoso.example"], &[]), ALICE, yes());
+    refused(barred(&[dave], &[]), dave, as_group("contoso:oncall"));
+    refused(barred(&[], &["contoso:oncall"]), dave, as_group("contoso:oncall"));
+    refused(nobody(), dave, as_group("contoso:others"));
+    refused(nobody(), dave, as_group(ALICE));
+    refused(nobody(), dave, yes());
+    // The group's name is no user's.
+    refused(nobody(), "contoso:oncall", yes());
 }
 
 #[test]
