@@ -26,7 +26,7 @@ use lockbox::{
     lifecycle::{
         Action, GrantView, Proof, Proofs, RoleView, Step,
         approvers::{self, Subject},
-        conditions, history, jit,
+        conditions, facts, history, jit,
         people::{self, PeopleRole},
         recognition,
     },
@@ -1579,6 +1579,19 @@ fn what_a_crash_left_unpublished_is_published_before_a_request_is_closed() {
         assert_eq!((next.status, next.before), (None, vec![]), "{}: it is closed afterwards", row.name);
         world.take();
         assert_eq!(world.status().closed, Some(true), "{}", row.name);
+    }
+}
+
+#[test]
+fn role_and_binding_are_read_in_the_phases_in_which_a_step_depends_on_them_and_in_no_others() {
+    let looked_at = |world: &World| matches!(world.grant, GrantView::Unread | GrantView::Absent | GrantView::Present);
+    for phase in Phase::ALL {
+        let worlds = || rows().into_iter().filter(|row| row.from == phase).map(|row| row.world);
+        let role = worlds().any(|world| with_role(world.clone(), RoleView::Unread).look() != world.look());
+        assert_eq!(facts::needs_role(phase), role, "{phase}: the role");
+        let grant =
+            worlds().filter(looked_at).any(|world| granted_as(world.clone(), GrantView::Unread).look() != world.look());
+        assert_eq!(facts::needs_grant(phase), grant, "{phase}: the binding");
     }
 }
 
