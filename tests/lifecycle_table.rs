@@ -1585,12 +1585,14 @@ fn what_a_crash_left_unpublished_is_published_before_a_request_is_closed() {
 #[test]
 fn role_and_binding_are_read_in_the_phases_in_which_a_step_depends_on_them_and_in_no_others() {
     let looked_at = |world: &World| matches!(world.grant, GrantView::Unread | GrantView::Absent | GrantView::Present);
+    let depends = |world: &World, unread: World| unread.look() != world.look();
+    let rows = rows();
     for phase in Phase::ALL {
-        let worlds = || rows().into_iter().filter(|row| row.from == phase).map(|row| row.world);
-        let role = worlds().any(|world| with_role(world.clone(), RoleView::Unread).look() != world.look());
+        let worlds = || rows.iter().filter(|row| row.from == phase).map(|row| &row.world);
+        let role = worlds().any(|world| depends(world, with_role(world.clone(), RoleView::Unread)));
         assert_eq!(facts::needs_role(phase), role, "{phase}: the role");
-        let grant =
-            worlds().filter(looked_at).any(|world| granted_as(world.clone(), GrantView::Unread).look() != world.look());
+        let mut seen = worlds().filter(|world| looked_at(world));
+        let grant = seen.any(|world| depends(world, granted_as(world.clone(), GrantView::Unread)));
         assert_eq!(facts::needs_grant(phase), grant, "{phase}: the binding");
     }
 }
