@@ -136,7 +136,11 @@ pub async fn run(board: &Board, cluster: &Cluster, policies: impl Stream<Item = 
         }
         admission.take(tried.unwrap_or_else(|error| Trial::Failed(error.to_string())), board.now());
         board.found(|proofs| {
-            (proofs.admission, proofs.admission_since) = (admission.proof.clone(), admission.since);
+            proofs.admission = admission.proof.clone();
+            // Of what is not in force, nobody asks since when; and nobody need be told of it again and again.
+            if proofs.admission == Proof::Proven {
+                proofs.admission_since = admission.since;
+            }
             if let Ok((clock, _)) = &clock {
                 proofs.clock = clock.clone();
             }

@@ -6,7 +6,10 @@ use std::{
     time::Duration,
 };
 
-use k8s_openapi::api::rbac::v1::{ClusterRoleBinding, RoleBinding};
+use k8s_openapi::{
+    api::rbac::v1::{ClusterRoleBinding, RoleBinding},
+    apimachinery::pkg::apis::meta::v1::Condition,
+};
 use kube::{
     Resource, ResourceExt,
     core::PartialObjectMeta,
@@ -20,7 +23,7 @@ use super::{Context, Guarded, retry::Retries};
 use crate::{
     api::{LockboxRequest, LockboxSettings, Moment, Phase, RoleAssignment, names, request::Scope},
     cluster::{Error, NotGranted},
-    lifecycle::{Action, Facts, GrantView, Proof, Proofs, RoleView, facts, step},
+    lifecycle::{Action, Facts, GrantView, Proof, Proofs, RoleView, Step, facts, step},
 };
 
 /// Requests that are remembered at most.
@@ -190,11 +193,7 @@ impl Requests {
     }
 
     /// Gathers the facts and decides.
-    async fn next_step(
-        &self,
-        request: &LockboxRequest,
-        made: Option<GrantView>,
-    ) -> Result<crate::lifecycle::Step, Error> {
+    async fn next_step(&self, request: &LockboxRequest, made: Option<GrantView>) -> Result<Step, Error> {
         let config = self.shared.cluster.config();
         let phase = request.status.as_ref().and_then(|status| status.phase).unwrap_or_default();
         let namespace = request.namespace().unwrap_or_default();
@@ -202,7 +201,7 @@ impl Requests {
         let settings = known.settings.as_ref().and_then(|settings| settings.0.as_ref().ok());
         let recorded =
             settings.and_then(|settings| settings.status.as_ref()).map_or(&[][..], |status| &status.conditions);
-        let proofs = || self.shared.proofs.read().with_recorded(recorded);
+        let proofs = self.shared.proofs.read().with_recorded(recorded);
         let settings = settings.map(|settings| &settings.spec);
         let assignments: Vec<&RoleAssignment> =
             known.assignments.iter().filter_map(|guarded| guarded.0.as_ref().ok()).collect();
@@ -218,7 +217,6 @@ impl Requests {
             None if facts::needs_grant(phase) => self.look_for_grant(request).await?,
             None => GrantView::Unread,
         };
-        let proven = proofs();
         let facts = Facts {
             request,
             settings,
@@ -226,31 +224,29 @@ impl Requests {
             role: &role,
             grant: &grant,
             published: self.published(request),
-            proofs: &proven,
+            proofs: &proofs,
             tenant_namespace: &config.tenant_namespace,
         };
         let next = step(&facts, self.now());
-        if !next.grants() {
-            return Ok(next);
-        }
-        // A last look, at this very request, and at what was found meanwhile.
-        let admission = self.shared.cluster.try_forged_approval(request).await?;
-        let (proven, untried) = (proofs(), matches!(admission, Proof::Unknown(_)));
-        let grant = match &admission {
+        if next.grants() { self.last_look(&facts, recorded).await } else { Ok(next) }
+    }
+
+    /// Decides again before access is made: with a trial of this very request, and what was found meanwhile.
+    async fn last_look(&self, facts: &Facts<'_>, recorded: &[Condition]) -> Result<Step, Error> {
+        let admission = self.shared.cluster.try_forged_approval(facts.request).await?;
+        let (now, proofs) = (self.now(), self.shared.proofs.read().with_recorded(recorded));
+        match admission {
+            Proof::Proven => Ok(step(&Facts { proofs: &proofs, ..*facts }, now)),
             Proof::Disproven(why) => {
                 self.shared.proofs.doubt();
-                GrantView::Forgeable(why.clone())
+                Ok(step(&Facts { grant: &GrantView::Forgeable(why), proofs: &proofs, ..*facts }, now))
             }
-            Proof::Proven | Proof::Unknown(_) => grant.clone(),
-        };
-        let proven = if untried { Proofs { admission, ..proven } } else { proven };
-        let now = self.now();
-        let mut next = step(&Facts { grant: &grant, proofs: &proven, ..facts }, now);
-        if untried {
-            // Nothing else says when it can be tried.
-            next.wake = next.wake.map(|wake| wake.min(now + TRY_AGAIN));
+            Proof::Unknown(_) => {
+                let next = step(&Facts { proofs: &Proofs { admission, ..proofs }, ..*facts }, now);
+                // Nothing else says when it can be tried.
+                Ok(Step { wake: next.wake.map(|wake| wake.min(now + TRY_AGAIN)), ..next })
+            }
         }
-        Ok(next)
     }
 
     /// Settings and assignments for this step. What is recorded for good is decided from what is stored now: a cache
