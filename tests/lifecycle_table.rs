@@ -2036,6 +2036,31 @@ fn requirements_of_all_matching_rules_add_up() {
 }
 
 #[test]
+fn the_trace_says_what_each_rule_requires_in_words() {
+    let required = |rule: Value| {
+        let world = World::new().settings(|spec| spec["jit"]["rules"] = json!([rule]));
+        verdict_of(&world).trace.remove(0).requires
+    };
+    let by = |count: i32| json!({"approvers": [{"kind": "User", "name": LEAD}, {"kind": "Group", "name": "provider:leads"}], "count": count});
+    for (require, words) in [
+        (json!({}), vec!["an isolated identity or multi-factor authentication"]),
+        (json!({"identity": "MultiFactor"}), vec!["multi-factor authentication"]),
+        (json!({"identity": "Isolated"}), vec!["an isolated identity"]),
+        (
+            json!({"identity": "Both", "internalApproval": by(2)}),
+            vec![
+                "an isolated identity and multi-factor authentication",
+                "internal approval by 2 of User lead@provider.example, Group provider:leads",
+            ],
+        ),
+    ] {
+        assert_eq!(required(json!({"name": "one", "effect": "Permit", "require": require})), words);
+        let nothing: [&str; 0] = [];
+        assert_eq!(required(json!({"name": "one", "effect": "Deny", "require": require})), nothing);
+    }
+}
+
+#[test]
 fn identity_is_what_the_rule_demands_of_the_two_facts() {
     for (multi_factor, isolated, holds) in [
         (false, false, [false, false, false, false]),

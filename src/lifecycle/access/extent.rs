@@ -35,11 +35,6 @@ impl Names {
     pub fn iter(&self) -> impl Iterator<Item = &NamedObject> {
         self.0.iter()
     }
-
-    /// The objects as a request lists them.
-    pub fn to_vec(&self) -> Vec<NamedObject> {
-        self.0.iter().cloned().collect()
-    }
 }
 
 impl Extent {
@@ -49,27 +44,11 @@ impl Extent {
         resources.map_or(Ok(Self::Whole), |objects| Ok(Self::Named(Names::new(objects.iter().cloned())?)))
     }
 
-    /// What is left when an approver says yes to these objects alone: never more than was asked for. Several approvers'
-    /// limits apply one after the other.
-    pub fn narrowed(&self, to: &[NamedObject]) -> Result<Self, Unfit> {
-        let Self::Named(asked) = self else { return Err(Unfit::NothingNamed) };
-        let left: Vec<_> = asked.iter().filter(|object| to.contains(object)).cloned().collect();
-        if left.is_empty() { Err(Unfit::NoneApproved) } else { Ok(Self::Named(Names::new(left)?)) }
-    }
-
     /// Its form, as the effect shows it.
     pub fn form(&self) -> GrantForm {
         match self {
             Self::Whole => GrantForm::Whole,
             Self::Named(_) => GrantForm::Named,
-        }
-    }
-
-    /// The objects as `status.grant.resources` records them; none when the whole scope is meant.
-    pub fn resources(&self) -> Option<Vec<NamedObject>> {
-        match self {
-            Self::Whole => None,
-            Self::Named(names) => Some(names.to_vec()),
         }
     }
 }
@@ -118,13 +97,17 @@ mod tests {
     }
 
     #[test]
-    fn approval_of_fewer_objects_narrows_and_never_adds() {
-        let asked = Extent::from_request(Some(&[pod("b"), pod("a"), pod("a")])).unwrap();
-        assert_eq!(asked.resources(), Some(vec![pod("a"), pod("b")]));
-        let narrowed = asked.narrowed(&[pod("b"), pod("c")]).unwrap();
-        assert_eq!(narrowed.resources(), Some(vec![pod("b")]));
-        assert_eq!(narrowed.narrowed(&[pod("a")]), Err(Unfit::NoneApproved));
-        assert_eq!(asked.narrowed(&[]), Err(Unfit::NoneApproved));
-        assert_eq!(Extent::Whole.narrowed(&[pod("a")]), Err(Unfit::NothingNamed));
+    fn every_character_that_the_schema_allows_is_taken() {
+        let all = NamedObject { group: "a9-b.example".into(), resource: "pods9-x".into(), name: "A-z_0.9:b".into() };
+        assert!(matches!(Extent::from_request(Some(&[all])), Ok(Extent::Named(_))));
+        for object in [
+            NamedObject { group: "Apps".into(), ..pod("a") },
+            NamedObject { group: "a_b".into(), ..pod("a") },
+            NamedObject { resource: "Pods".into(), ..pod("a") },
+            NamedObject { resource: "pods.x".into(), ..pod("a") },
+            pod("a,b"),
+        ] {
+            assert!(Extent::from_request(Some(std::slice::from_ref(&object))).is_err(), "{object:?}");
+        }
     }
 }

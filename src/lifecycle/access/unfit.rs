@@ -19,14 +19,6 @@ pub enum Unfit {
         /// The object as it was given.
         object: String,
     },
-    /// A decision names resources, the request does not.
-    #[error(
-        "resources in a decision: the request names none: approve it as it is, or deny it and ask for named objects"
-    )]
-    NothingNamed,
-    /// A decision leaves none of the requested objects.
-    #[error("resources in the decisions: together they leave none of the requested objects: nothing can be granted")]
-    NoneApproved,
     /// Requested objects that no rule of the access level is about.
     #[error(
         "resources: {objects}: not covered by this access level, which covers {covers}: ask for one of those, or with another access level"
