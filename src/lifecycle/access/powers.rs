@@ -175,3 +175,39 @@ fn tidied(rules: &[PolicyRule]) -> BTreeSet<Parts> {
         })
         .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn texts(letter: &str, count: usize) -> Vec<String> {
+        (0..count).map(|n| format!("{letter}{n}")).collect()
+    }
+
+    #[test]
+    fn rules_are_spelt_out_up_to_a_limit() {
+        let rule = |resources: usize, verbs: usize| PolicyRule {
+            api_groups: Some(vec![String::new()]),
+            resources: Some(texts("kinds", resources)),
+            verbs: texts("verb", verbs),
+            ..PolicyRule::default()
+        };
+        let most = rule(128, MAX_WEIGHT / 128);
+        assert!(Powers::read(std::slice::from_ref(&most)).is_some());
+        assert!(Powers::read(&[most, rule(1, 1)]).is_none());
+    }
+
+    #[test]
+    fn paths_are_read_and_written_as_they_are() {
+        let rule = |paths: &[&str], verbs: &[&str]| PolicyRule {
+            non_resource_urls: Some(paths.iter().map(ToString::to_string).collect()),
+            verbs: verbs.iter().map(ToString::to_string).collect(),
+            ..PolicyRule::default()
+        };
+        let split = [rule(&["/metrics"], &["get"]), rule(&["/healthz"], &["get"]), rule(&["/nothing"], &[])];
+        let merged = Powers::read(&split).unwrap().rules();
+        assert_eq!(merged, [rule(&["/healthz", "/metrics"], &["get"])]);
+        assert_eq!(canonical(&split), canonical(&merged));
+        assert_ne!(canonical(&merged), canonical(&[rule(&["/metrics"], &["get"])]));
+    }
+}
