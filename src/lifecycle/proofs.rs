@@ -106,15 +106,19 @@ impl Proofs {
 /// whole seconds, in answer to a call between `before` and `after` by ours.
 pub fn ahead(server: Moment, before: Moment, after: Moment) -> TimeDelta {
     let (least, most) = (server - after, server + TimeDelta::seconds(1) - before);
-    if least > TimeDelta::zero() { least } else { most.min(TimeDelta::zero()) }
+    TimeDelta::zero().max(least).min(most)
 }
 
 /// What that proves.
 pub fn clocks(ahead: TimeDelta) -> Proof {
-    if ahead.abs() <= TimeDelta::seconds(CLOCK_TOLERANCE) {
+    let tolerance = TimeDelta::seconds(CLOCK_TOLERANCE);
+    let how = if ahead > tolerance {
+        "behind"
+    } else if ahead < -tolerance {
+        "ahead of"
+    } else {
         return Proof::Proven;
-    }
-    let how = if ahead > TimeDelta::zero() { "behind" } else { "ahead of" };
+    };
     Proof::Disproven(format!(
         "the operator's clock is more than {CLOCK_TOLERANCE} s {how} the API server's; put both right (NTP on their nodes)."
     ))

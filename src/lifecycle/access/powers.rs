@@ -194,7 +194,12 @@ mod tests {
         };
         let most = rule(128, MAX_WEIGHT / 128);
         assert!(Powers::read(std::slice::from_ref(&most)).is_some());
-        assert!(Powers::read(&[most, rule(1, 1)]).is_none());
+        assert!(Powers::read(&[most.clone(), rule(1, 1)]).is_none());
+        // What is not spelt out is compared as it stands, whatever the order.
+        let written = canonical(&[most.clone(), rule(1, 1)]);
+        assert_eq!(written, canonical(&[rule(1, 1), most.clone()]));
+        assert_ne!(written, canonical(&[rule(1, 2), most.clone()]));
+        assert_ne!(written, canonical(&[most]));
     }
 
     #[test]

@@ -92,3 +92,19 @@ fn elsewhere(object: &str, scope: Scope) -> String {
         ),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_object_that_lives_elsewhere_is_named_with_where_to_ask_for_it() {
+        let object = |resource: &str| NamedObject { group: String::new(), resource: resource.into(), name: "a".into() };
+        let said = |resource: &str, scope| Unfit::elsewhere(&object(resource), scope).to_string();
+        assert_eq!(
+            said("nodes", Scope::Subscription),
+            "resources: nodes/a belongs to the whole cluster and to no namespace: ask for it in scope Tenant"
+        );
+        assert!(said("pods", Scope::Tenant).starts_with("resources: pods/a lives in a namespace, and in scope Tenant"));
+    }
+}
