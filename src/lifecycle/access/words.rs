@@ -326,6 +326,12 @@ mod tests {
             "added: delete: pods a; patch: pods a"
         );
         assert_eq!(difference(&before, &before), "what is granted changed in a part that the shown words leave out");
+        // What changed on one side alone has the room of both.
+        let long = ["x", "y"].map(|letter| letter.repeat(150));
+        assert_eq!(difference(&[], &long), format!("added: {}; {}", long[0], long[1]));
+        assert_eq!(difference(&long, &[]), format!("removed: {}; {}", long[0], long[1]));
+        let both = difference(&long, &lines(&["z"]));
+        assert_eq!(both, format!("added: z. Removed: {} and 1 more", long[0]));
         let many: Vec<_> = (0..64).map(|n| format!("get: {} {n}", "x".repeat(500))).collect();
         for (one, other) in [(&many[..], &before[..]), (&before[..], &many[..]), (&many[..32], &many[32..])] {
             let text = difference(one, other);
