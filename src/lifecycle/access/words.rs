@@ -313,6 +313,28 @@ mod tests {
     }
 
     #[test]
+    fn a_list_holds_what_there_is_room_for_and_says_how_many_more_there_are() {
+        let items = |lengths: &[usize]| -> Vec<_> {
+            lengths.iter().zip('a'..).map(|(length, letter)| letter.to_string().repeat(*length)).collect()
+        };
+        let room = 40;
+        // The last one needs no room for how many more there are.
+        assert_eq!(list(&items(&[2, 36]), room), format!("aa, {}", "b".repeat(36)));
+        assert_eq!(list(&items(&[2, 37]), room), "aa and 1 more");
+        assert_eq!(list(&items(&[room - AND_MORE, 60]), room), format!("{} and 1 more", "a".repeat(room - AND_MORE)));
+        assert_eq!(list(&items(&[room]), room), "a".repeat(room));
+        assert_eq!(list(&items(&[room + 1]), room), format!("{}…", "a".repeat(room - 1)));
+        let cut = "a".repeat(room - AND_MORE - 1);
+        assert_eq!(list(&items(&[60, 60, 60]), room), format!("{cut}… and 2 more"));
+        assert_eq!(list(&[], room), "");
+    }
+
+    #[test]
+    fn a_text_that_is_too_long_to_show_can_be_seen_to_be() {
+        assert_eq!(plain(&"x".repeat(MAX_SENTENCE + 9)).len(), MAX_SENTENCE + 1);
+    }
+
+    #[test]
     fn a_difference_names_what_was_added_and_what_was_removed() {
         let lines = |lines: &[&str]| lines.iter().map(ToString::to_string).collect::<Vec<_>>();
         let before = lines(&["get: pods a", "get: services a"]);
