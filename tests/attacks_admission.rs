@@ -20,7 +20,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 use kube::{Client, Config, config::Kubeconfig};
 use lockbox_cluster::{Options, User};
 use proxy::Proxy;
@@ -107,6 +107,7 @@ fn an_approval_forged_while_the_policies_are_gone_never_counts() {
     world.grant(here, "sr-3");
     let request = world.request(here, "sr-1");
     assert_eq!(request["status"]["phase"], "CustomerNotified", "{request:#}");
+    assert_eq!(request["status"]["reason"], "AdmissionNotEnforced");
     assert_eq!(World::actions(&request), ["CreateLockboxRequest", "RejectDecision"]);
 }
 
@@ -160,7 +161,13 @@ fn a_policy_that_was_weakened_unnoticed_is_found_out_before_access_is_made() {
     let said = failed["status"]["message"].as_str().unwrap();
     assert!(said.contains("the API server let in a decision in another's name"), "{said}");
     assert_eq!(world.grant_objects(here), "");
-    // It holds up nobody else.
+    // Whatever else is older does not count any more; and new requests, elsewhere, go on.
+    let moment = |text: &Value| text.as_str().unwrap_or_default().parse::<DateTime<Utc>>().ok();
+    let failed_at = moment(&failed["status"]["endedAt"]).unwrap();
+    eventually("what is older does not count", || {
+        let since = moment(&world.get("lbs", "default", "default")["status"]["admissionSince"]);
+        since.is_some_and(|since| since > failed_at).then_some(())
+    });
     world.subscription("not-weakened");
     world.grant("not-weakened", "sr-1");
     world.admin(&["delete", "validatingadmissionpolicy", policy]).unwrap();
@@ -177,6 +184,10 @@ fn an_approved_request_waits_while_a_policy_is_narrowed_and_goes_on_when_it_is_p
     world.forbid_jobs(here);
     world.decide(&world.alice(), here, "sr-1", "Approve").unwrap();
     waits_for(world, here, "sr-1", "WaitingForQuota");
+    // What is approved just before a gap could be forged already; this was not.
+    let approved_at = world.request(here, "sr-1")["status"]["approvedAt"].as_str().unwrap().parse::<DateTime<Utc>>();
+    let old = approved_at.unwrap() + TimeDelta::seconds(12);
+    eventually("the approval is older than the gap", || (Utc::now() > old).then_some(()));
 
     let policy = "lockbox-grants";
     let narrowed = json!({"spec": {"matchResources": {"namespaceSelector": {"matchExpressions": [

@@ -116,10 +116,13 @@ fn a_stolen_token_of_the_operator_neither_invents_an_approval_nor_moves_what_is_
     let stored = world.request(here, "sr-1");
     assert!(stored["spec"].get("decisions").is_none(), "{}", stored["spec"]);
     assert!(stored["metadata"].get("labels").is_none(), "{}", stored["metadata"]);
-    refused(world.decide(&thief, here, "sr-1", "Approve"), &["cannot patch resource \"lockboxrequests\""]);
+    refused(
+        world.decide(&thief, here, "sr-1", "Approve"),
+        &["people decide, so a service account or component cannot"],
+    );
     refused(
         world.create_as(&thief, &support::request("sr-2").namespace(here).to_string()),
-        &["cannot create resource \"lockboxrequests\""],
+        &["access is granted to people: a service account or component cannot ask for it"],
     );
 
     world.decide(&world.alice(), here, "sr-1", "Approve").unwrap();

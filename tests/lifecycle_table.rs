@@ -633,6 +633,9 @@ fn evaluating_rows() -> Vec<Row> {
 fn internal_rows() -> Vec<Row> {
     use Phase::{AwaitingInternalApproval as Awaiting, Cancelled, CustomerNotified, Expired, NotTriggered, Rejected};
     let waiting = || World::with_internal_approval().into_phase(Awaiting);
+    let for_nobody = |name, world, entries: &[AuditAction]| {
+        row(name, world, Awaiting, Awaiting, "AdmissionNotEnforced", entries).says("Create a new request")
+    };
     let no_data = || {
         let mut world = World::without_customer_data().settings(|spec| {
             spec["jit"]["rules"][0]["require"] =
@@ -736,12 +739,12 @@ fn internal_rows() -> Vec<Row> {
             &[],
         )
         .says("not tried yet"),
-        stays(
+        for_nobody(
             "approved internally while anybody could do it in the lead's name",
             forgeable(deciding_internally(waiting(), LEAD, yes())),
             &[RejectDecision],
         ),
-        stays(
+        for_nobody(
             "approved internally, while nobody knows what was forged before",
             put_back(deciding_internally(waiting(), LEAD, yes())),
             &[RejectDecision],
@@ -761,6 +764,9 @@ fn notified_rows() -> Vec<Row> {
     use Phase::{Cancelled, CustomerNotified as Notified, Denied, Expired};
     let asked = || World::new().into_phase(Notified);
     let two = || quorum_of_two().into_phase(Notified);
+    let for_nobody = |name, world, entries: &[AuditAction]| {
+        row(name, world, Notified, Notified, "AdmissionNotEnforced", entries).says("Create a new request")
+    };
     let stays =
         |name, world, entries: &[AuditAction]| row(name, world, Notified, Notified, "WaitingForCustomer", entries);
     let approved =
@@ -870,12 +876,12 @@ fn notified_rows() -> Vec<Row> {
             },
             &[ApproveLockboxRequest],
         ),
-        stays(
+        for_nobody(
             "approved while anybody could do it in an approver's name",
             forgeable(deciding(asked(), &[(ALICE, yes())])),
             &[RejectDecision],
         ),
-        stays(
+        for_nobody(
             "approved, while nobody knows what was forged before the policies were put back",
             put_back(deciding(asked(), &[(ALICE, yes())])),
             &[RejectDecision],
@@ -1065,6 +1071,15 @@ fn approved_rows() -> Vec<Row> {
         world
     };
     let waits = |name, world, reason| row(name, world, Approved, Approved, reason, &[]);
+    let later = |world: World, seconds: i64| {
+        let then = (world.status().approved_at.unwrap() - at(0)).num_seconds();
+        world.at(then + seconds)
+    };
+    // In force since so many seconds after the approval.
+    let since = |mut world: World, seconds: i64| {
+        world.proofs.admission_since = world.status().approved_at.unwrap() + chrono::TimeDelta::seconds(seconds);
+        world
+    };
     let with_clock = |clock| {
         let mut world = approved();
         world.proofs.clock = clock;
@@ -1171,7 +1186,29 @@ fn approved_rows() -> Vec<Row> {
         .before(Before::EndGrant { early: true }),
         waits("whether admission is enforced is not known", untried(approved()), "WaitingForAdmission")
             .says("not tried yet"),
-        waits("admission is not enforced", forgeable(approved()), "WaitingForAdmission").says("is not there"),
+        waits("admission is not enforced", later(forgeable(approved()), 11), "WaitingForAdmission")
+            .says("is not there"),
+        failed(
+            "approved a moment before admission was found not to be enforced",
+            later(forgeable(approved()), 10),
+            "AdmissionNotEnforced",
+            "the admission policies were missing when it was approved",
+        ),
+        failed(
+            "approved a moment before the policies were put back",
+            since(approved(), 10),
+            "AdmissionNotEnforced",
+            "missing",
+        ),
+        row(
+            "approved long before the policies were put back",
+            since(approved(), 11),
+            Approved,
+            AccessGranted,
+            "Granted",
+            &[GrantAccess],
+        )
+        .before(Before::MakeGrant),
         waits("the clock is wrong", with_clock(Proof::Disproven("it is late.".into())), "WaitingForClock")
             .says("it is late"),
         waits("the clock was not compared", with_clock(Proof::Unknown("not yet.".into())), "WaitingForClock"),
@@ -1188,7 +1225,7 @@ fn approved_rows() -> Vec<Row> {
         row(
             "what was missing is proven",
             {
-                let mut w = forgeable(approved());
+                let mut w = later(forgeable(approved()), 11);
                 w.take();
                 proven(w)
             },
@@ -1205,8 +1242,8 @@ fn approved_rows() -> Vec<Row> {
             "let in a decision",
         ),
         row(
-            "approved before the policies were put back",
-            put_back(approved()),
+            "approved since the policies were put back",
+            since(approved(), 0),
             Approved,
             AccessGranted,
             "Granted",

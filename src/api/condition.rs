@@ -64,5 +64,14 @@ pub fn set(
 
 /// Whether the condition `type_` is there and holds.
 pub fn holds(conditions: &[Condition], type_: &str) -> bool {
-    conditions.iter().any(|condition| condition.type_ == type_ && condition.status == Truth::True.as_str())
+    is(conditions, type_, Truth::True)
+}
+
+/// Whether the condition `type_` is there and does not hold.
+pub fn fails(conditions: &[Condition], type_: &str) -> bool {
+    is(conditions, type_, Truth::False)
+}
+
+fn is(conditions: &[Condition], type_: &str, truth: Truth) -> bool {
+    conditions.iter().any(|condition| condition.type_ == type_ && condition.status == truth.as_str())
 }

@@ -10,6 +10,7 @@ use super::{
     principal::Principal,
     request::{Circumstance, Origin, RuleEffect, Scope},
     rules,
+    time::Moment,
 };
 
 /// Whether Lockbox is on, who the provider's people are, what can be asked for, and by which rules.
@@ -599,6 +600,11 @@ pub struct LockboxSettingsStatus {
     #[schemars(length(max = 8))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
     pub conditions: Vec<Condition>,
+    /// Since when the admission policies are in force without a known gap. Requests that are older are not evaluated or
+    /// approved any more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("maxLength" = 64))]
+    pub admission_since: Option<Moment>,
     /// For each service, whether Lockbox applies to it here, and why.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 128))]

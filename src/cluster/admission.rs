@@ -9,7 +9,7 @@ use kube::{
     api::{ListParams, Patch, PatchParams, PostParams},
 };
 use serde::de::DeserializeOwned;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{Cluster, Error, PAGE, limited};
 use crate::{
@@ -72,21 +72,20 @@ impl Cluster {
         };
         let dry = PostParams { dry_run: true, ..PostParams::default() };
         let answer = limited("try a forged request", requests.create(&dry, &forged)).await;
-        judge(answer, "a request in another's name", "lockbox-requests-create")
+        judge(answer, "a request in another's name", &CREATE)
     }
 
     /// Whether a decision in somebody else's name, and a status that changes what was approved, are refused for this very
     /// request. The request must have a status with an effect.
     pub async fn try_forged_approval(&self, request: &LockboxRequest) -> Result<Proof, Error> {
+        let Some(decision) = forged_decision(request) else {
+            let why = "the request holds as many decisions as it can, so none can be forged to see it refused; create a new request.";
+            return Ok(Proof::Unknown(why.into()));
+        };
         let namespace = request.namespace().unwrap_or_default();
         let requests: Api<LockboxRequest> = Api::namespaced(self.client.clone(), &namespace);
         let name = request.name_any();
         let dry = PatchParams { dry_run: true, ..PatchParams::default() };
-        // Under a name that has not decided: what is there already would be no change, and let in.
-        let decisions = &request.spec.decisions;
-        let forger =
-            (0..=decisions.len()).map(|n| format!("{n}.{NOBODY}")).find(|name| !decisions.contains_key(name.as_str()));
-        let decision = json!({"spec": {"decisions": {forger.unwrap_or_default(): {"verdict": "Approve"}}}});
         let decision = Patch::Merge(&decision);
         let decision = requests.patch(&name, &dry, &decision);
         let mut forged = request.clone();
@@ -99,29 +98,73 @@ impl Cluster {
         let status = requests.replace_status(&name, &dry, &forged);
         let (decision, status) =
             tokio::join!(limited("try a forged decision", decision), limited("try a forged status", status));
-        let decision = match decision {
-            // Nobody can add another one, forged or not.
-            Err(error) if error.is_invalid() && decisions.len() >= MOST_DECISIONS => Proof::Proven,
-            decision => judge(decision, "a decision in another's name", "lockbox-requests-decide")?,
-        };
-        let status = judge(status, "a status that changes what was approved", "lockbox-requests-status")?;
-        Ok(if decision == Proof::Proven { status } else { decision })
+        let decision = judge(decision, "a decision in another's name", &DECIDE);
+        let status = judge(status, "a status that changes what was approved", &STATUS);
+        // What one of them disproves, no failure of the other hides.
+        match (decision, status) {
+            (Ok(found @ Proof::Disproven(_)), _) | (_, Ok(found @ Proof::Disproven(_))) => Ok(found),
+            (decision, status) => match decision? {
+                Proof::Proven => status,
+                unknown => Ok(unknown),
+            },
+        }
     }
 }
 
+/// A patch with a decision of somebody who has not decided: what is there already would be no change, and let in. Where
+/// the customer's decisions are all taken, one of the provider's, which the same policy compares with the caller.
+fn forged_decision(request: &LockboxRequest) -> Option<Value> {
+    let forger =
+        |taken: &dyn Fn(&str) -> bool| (0..MOST_DECISIONS).map(|n| format!("{n}.{NOBODY}")).find(|name| !taken(name));
+    let spec = &request.spec;
+    let (field, forger) = if spec.decisions.len() < MOST_DECISIONS {
+        ("decisions", forger(&|name| spec.decisions.contains_key(name))?)
+    } else if spec.internal_decisions.len() < MOST_DECISIONS {
+        ("internalDecisions", forger(&|name| spec.internal_decisions.contains_key(name))?)
+    } else {
+        return None;
+    };
+    Some(json!({"spec": {field: {forger: {"verdict": "Approve"}}}}))
+}
+
+/// A policy, and the words with which it refuses what is forged: another reason of its own to refuse would prove less.
+struct Refusal {
+    policy: &'static str,
+    words: &'static str,
+}
+
+const CREATE: Refusal = Refusal { policy: "lockbox-requests-create", words: "you can ask only in your own name" };
+const DECIDE: Refusal =
+    Refusal { policy: "lockbox-requests-decide", words: "a decision can only be recorded under your own user name" };
+const STATUS: Refusal = Refusal {
+    policy: "lockbox-requests-status",
+    words: "what an approval rests on is recorded once and never changed",
+};
+
 /// What the API server's answer to something forged proves. Answers that have nothing to do with it are errors.
-fn judge<T>(answer: Result<T, Error>, forged: &str, policy: &str) -> Result<Proof, Error> {
-    match answer {
-        Ok(_) => Ok(not_in_force(&format!(
-            "the API server let in {forged}, which ValidatingAdmissionPolicy {policy} has to refuse"
-        ))),
-        Err(error) if error.is_forbidden() && error.to_string().contains(&format!("'{policy}'")) => Ok(Proof::Proven),
-        Err(error) if error.is_forbidden() || error.is_invalid() => Ok(Proof::Unknown(format!(
-            "whether the admission policies are in force could not be tried with {forged}: {}",
-            sentence(&error.to_string())
-        ))),
-        Err(error) => Err(error),
+fn judge<T>(answer: Result<T, Error>, forged: &str, refusal: &Refusal) -> Result<Proof, Error> {
+    let Refusal { policy, words } = refusal;
+    let error = match answer {
+        Ok(_) => return Ok(let_in(forged, policy)),
+        // Storing comes after admission: it was let in.
+        Err(error) if error.already_exists() => return Ok(let_in(forged, policy)),
+        Err(error) => error,
+    };
+    let said = error.to_string();
+    if error.is_forbidden() && said.contains(&format!("'{policy}'")) && said.contains(words) {
+        return Ok(Proof::Proven);
     }
+    if error.is_forbidden() || error.is_invalid() {
+        return Ok(Proof::Unknown(format!(
+            "whether the admission policies are in force could not be tried with {forged}: {}",
+            sentence(&said)
+        )));
+    }
+    Err(error)
+}
+
+fn let_in(forged: &str, policy: &str) -> Proof {
+    not_in_force(&format!("the API server let in {forged}, which ValidatingAdmissionPolicy {policy} has to refuse"))
 }
 
 fn not_in_force(what: &str) -> Proof {
@@ -146,23 +189,51 @@ mod tests {
     }
 
     #[test]
-    fn only_the_refusal_of_the_policy_itself_proves_anything() {
-        let policy = "lockbox-requests-create";
-        let refused = answer(
-            403,
-            "Forbidden",
-            "ValidatingAdmissionPolicy 'lockbox-requests-create' with binding 'lockbox-requests-create' denied request: no",
-        );
-        assert_eq!(judge(refused, "a request", policy).unwrap(), Proof::Proven);
-        assert!(matches!(judge(Ok(()), "a request", policy).unwrap(), Proof::Disproven(why) if why.contains(policy)));
-        for (code, reason, message) in [
-            (403, "Forbidden", "User cannot create resource"),
-            (403, "Forbidden", "ValidatingAdmissionPolicy 'another' with binding 'another' denied request: no"),
-            (422, "Invalid", "spec.accessLevel: Required value"),
-        ] {
-            let proof = judge(answer(code, reason, message), "a request", policy).unwrap();
-            assert!(matches!(&proof, Proof::Unknown(why) if why.contains(message)), "{proof:?}");
+    fn only_the_policys_own_refusal_of_what_is_forged_proves_anything() {
+        let denied = |policy: &str, words: &str| {
+            let said = format!("ValidatingAdmissionPolicy '{policy}' with binding '{policy}' denied request: {words}");
+            answer(403, "Forbidden", &said)
+        };
+        let tried = |answer| judge(answer, "a request", &CREATE);
+        assert_eq!(tried(denied(CREATE.policy, CREATE.words)).unwrap(), Proof::Proven);
+        for let_in in [Ok(()), answer(409, "AlreadyExists", "it exists")] {
+            assert!(matches!(tried(let_in).unwrap(), Proof::Disproven(why) if why.contains(CREATE.policy)));
         }
-        assert!(judge(answer(500, "InternalError", "etcd is away"), "a request", policy).is_err());
+        for other in [
+            answer(403, "Forbidden", "User cannot create resource"),
+            denied("another", CREATE.words),
+            denied(CREATE.policy, "access is granted to people"),
+            answer(422, "Invalid", "spec.accessLevel: Required value"),
+        ] {
+            assert!(matches!(tried(other).unwrap(), Proof::Unknown(_)));
+        }
+        assert!(tried(answer(500, "InternalError", "etcd is away")).is_err());
+        assert!(tried(answer(409, "Conflict", "somebody wrote it")).is_err());
+    }
+
+    #[test]
+    fn a_decision_is_forged_in_a_name_that_has_not_decided_and_where_there_is_room() {
+        let request = |customer: usize, provider: usize| -> LockboxRequest {
+            let decisions = |count: usize| -> Value {
+                (0..count).map(|n| (format!("{n}.{NOBODY}"), json!({"verdict": "Approve"}))).collect()
+            };
+            serde_json::from_value(json!({
+                "apiVersion": "lockbox.dev/v1alpha1", "kind": "LockboxRequest", "metadata": {"name": "sr-1"},
+                "spec": {
+                    "requester": {"username": "kim"}, "origin": "ProviderInitiated", "justification": "because",
+                    "scope": "Subscription", "service": "AppService", "accessLevel": "Shell",
+                    "decisions": decisions(customer), "internalDecisions": decisions(provider),
+                },
+            }))
+            .unwrap()
+        };
+        let forged = |customer, provider| forged_decision(&request(customer, provider)).map(|patch| patch.to_string());
+        let whole = |field: &str, n: usize| {
+            Some(format!(r#"{{"spec":{{"{field}":{{"{n}.{NOBODY}":{{"verdict":"Approve"}}}}}}}}"#))
+        };
+        assert_eq!(forged(0, 0), whole("decisions", 0));
+        assert_eq!(forged(15, 0), whole("decisions", 15));
+        assert_eq!(forged(16, 3), whole("internalDecisions", 3));
+        assert_eq!(forged(16, 16), None);
     }
 }

@@ -18,11 +18,12 @@ use super::{
     retry::Retries,
 };
 use crate::{
-    api::Moment,
+    api::{Moment, condition::fails},
     cluster::{Cluster, Error},
     lifecycle::{
         Proof, Proofs,
-        admission::{Admission, BITES_WITHIN, Trial},
+        admission::{Admission, Trial},
+        conditions::ADMISSION,
         proofs::{ahead, clocks},
     },
 };
@@ -31,6 +32,8 @@ use crate::{
 const INTERVAL: Duration = Duration::from_mins(2);
 /// Time between two trials while a change may not bite yet.
 const SOON: Duration = Duration::from_secs(1);
+/// For so long after a change trials come soon.
+const SETTLED: Duration = Duration::from_secs(10);
 /// Longest time between two trials while something is missing.
 const WHILE_MISSING: Duration = Duration::from_secs(5);
 /// Many changes in a row (an upgrade of the chart) are one.
@@ -84,7 +87,7 @@ impl Board {
         super::now() + self.lock().ahead.max(TimeDelta::zero())
     }
 
-    /// Has everything tried again now.
+    /// Something forged was let in: what is older than now does not count any more, and everything is tried again.
     pub fn doubt(&self) {
         self.doubted.notify_one();
     }
@@ -125,51 +128,79 @@ impl Board {
 pub async fn run(board: &Board, cluster: &Cluster, policies: impl Stream<Item = ()>) {
     let mut policies = std::pin::pin!(policies);
     let retries = Retries::default();
-    let (mut admission, mut changed_at) = (Admission::default(), board.now());
+    let (mut admission, mut changed_at) = (resume(cluster, &retries).await, Instant::now());
     loop {
         let (tried, clock) = tokio::join!(try_admission(cluster), try_clock(cluster));
         for error in [tried.as_ref().err(), clock.as_ref().err()].into_iter().flatten() {
             tracing::warn!(%error, "the proofs will be tried again");
         }
-        if let Ok((_, ahead)) = clock {
-            board.lock().ahead = ahead;
+        if let Ok(clock) = &clock {
+            board.lock().ahead = clock.ahead;
         }
-        admission.take(tried.unwrap_or_else(|error| Trial::Failed(error.to_string())), board.now());
+        // Policies and requests bear the API server's dates.
+        let now = clock.as_ref().ok().and_then(|clock| clock.server).unwrap_or_else(|| board.now());
+        admission.take(tried.unwrap_or_else(|error| Trial::Failed(error.to_string())), now);
         board.found(|proofs| {
             proofs.admission = admission.proof.clone();
             // Of what is not in force, nobody asks since when; and nobody need be told of it again and again.
             if proofs.admission == Proof::Proven {
                 proofs.admission_since = admission.since;
             }
-            if let Ok((clock, _)) = &clock {
-                proofs.clock = clock.clone();
+            if let Ok(clock) = &clock {
+                proofs.clock = clock.proof.clone();
             }
         });
         board.tried.send_replace(true);
         let now = board.read();
         let wait = if (now.admission, now.clock) == (Proof::Proven, Proof::Proven) {
             retries.succeeded("");
-            if board.now() - changed_at < BITES_WITHIN { SOON } else { INTERVAL }
+            if changed_at.elapsed() < SETTLED { SOON } else { INTERVAL }
         } else {
             // The watch says that a policy was put back; of other things that were missing, a trial alone.
             retries.failed("").min(WHILE_MISSING)
         };
         let woken = async {
             tokio::select! {
-                changed = policies.next() => changed.is_some(),
-                () = board.doubted.notified() => true,
+                changed = policies.next() => changed.map(|()| Woken::Changed),
+                () = board.doubted.notified() => Some(Woken::Doubted),
             }
         };
         match timeout(wait, woken).await {
-            Ok(true) => {
+            Ok(Some(why)) => {
+                match why {
+                    Woken::Changed => admission.changed(),
+                    Woken::Doubted => admission.doubt(),
+                }
                 let _ = timeout(SETTLE, async { while policies.next().await.is_some() {} }).await;
-                admission.changed();
-                changed_at = board.now();
+                changed_at = Instant::now();
                 retries.succeeded("");
             }
             // Watches do not end; if these did, trials would still come from time to time.
-            Ok(false) => sleep(wait).await,
+            Ok(None) => sleep(wait).await,
             Err(_) => {}
+        }
+    }
+}
+
+/// Why everything is tried again at once.
+enum Woken {
+    Changed,
+    Doubted,
+}
+
+/// What the settings' status recorded of admission before this start.
+async fn resume(cluster: &Cluster, retries: &Retries) -> Admission {
+    loop {
+        match cluster.read_settings().await {
+            Ok(settings) => {
+                let status = settings.and_then(|settings| settings.0.ok()).and_then(|settings| settings.status);
+                let missing = status.as_ref().is_some_and(|status| fails(&status.conditions, ADMISSION));
+                return Admission::resume(status.and_then(|status| status.admission_since), missing);
+            }
+            Err(error) => {
+                tracing::warn!(%error, "what is recorded of the admission policies will be read again");
+                sleep(retries.failed("").min(WHILE_MISSING)).await;
+            }
         }
     }
 }
@@ -186,18 +217,26 @@ async fn try_admission(cluster: &Cluster) -> Result<Trial, Error> {
     })
 }
 
-/// The proof, and by how much the API server's clock is ahead; nothing while they are in sync.
-async fn try_clock(cluster: &Cluster) -> Result<(Proof, TimeDelta), Error> {
+/// What a look at the clocks came to.
+struct Clock {
+    proof: Proof,
+    /// By how much the API server's is ahead; nothing while they are in sync.
+    ahead: TimeDelta,
+    /// What the API server's says.
+    server: Option<Moment>,
+}
+
+async fn try_clock(cluster: &Cluster) -> Result<Clock, Error> {
     let before = super::now();
-    let Some(server) = cluster.server_time().await? else {
+    let server = cluster.server_time().await?;
+    let Some(time) = server else {
         let why = "the API server's answers bear no date, so the operator's clock cannot be compared with its.";
-        return Ok((Proof::Unknown(why.into()), TimeDelta::zero()));
+        return Ok(Clock { proof: Proof::Unknown(why.into()), ahead: TimeDelta::zero(), server });
     };
-    let ahead = ahead(server, before, super::now());
-    Ok(match clocks(ahead) {
-        Proof::Proven => (Proof::Proven, TimeDelta::zero()),
-        differs => (differs, ahead),
-    })
+    let ahead = ahead(time, before, super::now());
+    let proof = clocks(ahead);
+    let ahead = if proof == Proof::Proven { TimeDelta::zero() } else { ahead };
+    Ok(Clock { proof, ahead, server })
 }
 
 /// Tries the safety net until it is stopped: now, and from time to time. A trial that does not come to its end is looked

@@ -48,12 +48,15 @@ pub struct Requests {
 }
 
 /// What we did to a request.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Remembered {
     /// Entries published. Status catches up with every transition.
     published: usize,
     /// The version that our last write made.
     version: u64,
+    /// Something forged about it was let in. That ends it, even if somebody writes it over and over so that the end is not
+    /// recorded before the policies are put right.
+    forgeable: Option<String>,
 }
 
 /// What a step is decided from, besides the request.
@@ -233,12 +236,18 @@ impl Requests {
 
     /// Decides again before access is made: with a trial of this very request, and what was found meanwhile.
     async fn last_look(&self, facts: &Facts<'_>, recorded: &[Condition]) -> Result<Step, Error> {
-        let admission = self.shared.cluster.try_forged_approval(facts.request).await?;
+        let admission = match self.remembered(facts.request).forgeable {
+            Some(why) => Proof::Disproven(why),
+            None => self.shared.cluster.try_forged_approval(facts.request).await?,
+        };
         let (now, proofs) = (self.now(), self.shared.proofs.read().with_recorded(recorded));
         match admission {
             Proof::Proven => Ok(step(&Facts { proofs: &proofs, ..*facts }, now)),
             Proof::Disproven(why) => {
-                self.shared.proofs.doubt();
+                if self.remembered(facts.request).forgeable.is_none() {
+                    self.shared.proofs.doubt();
+                    self.remember(facts.request, |known| known.forgeable = Some(why.clone()));
+                }
                 Ok(step(&Facts { grant: &GrantView::Forgeable(why), proofs: &proofs, ..*facts }, now))
             }
             Proof::Unknown(_) => {
@@ -321,7 +330,7 @@ impl Requests {
 
     fn remembered(&self, request: &LockboxRequest) -> Remembered {
         let uid = request.metadata.uid.as_deref().unwrap_or_default();
-        self.memory.lock().unwrap_or_else(PoisonError::into_inner).get(uid).copied().unwrap_or_default()
+        self.memory.lock().unwrap_or_else(PoisonError::into_inner).get(uid).cloned().unwrap_or_default()
     }
 
     fn remember(&self, request: &LockboxRequest, what: impl FnOnce(&mut Remembered)) {

@@ -18,7 +18,7 @@ use crate::{
         time::whole_seconds,
     },
     cluster::{Error, EventRecord},
-    lifecycle::{RoleView, conditions, history::clip, services, settings as rules},
+    lifecycle::{Proof, RoleView, conditions, history::clip, services, settings as rules},
 };
 
 /// Kinds come and go with what is installed in the cluster: the review of services is made anew after this time.
@@ -42,7 +42,11 @@ pub async fn reconcile(guarded: Arc<Guarded<LockboxSettings>>, ctx: Arc<Context>
         }
     }
     let mut status = status(settings, &served, &roles, now);
-    conditions::show(&ctx.proofs.read(), &mut status.conditions, now, settings.metadata.generation);
+    let proofs = ctx.proofs.read();
+    conditions::show(&proofs, &mut status.conditions, now, settings.metadata.generation);
+    if proofs.admission == Proof::Proven {
+        status.admission_since = Some(proofs.admission_since);
+    }
     for record in changes(settings, &status, now) {
         ctx.cluster.publish_settings(settings, &record).await?;
     }

@@ -9,7 +9,7 @@ use super::proofs::{Proof, Proofs};
 use crate::api::{Moment, time::whole_seconds};
 
 /// Within this time a policy bites that was made or changed: an API server takes a second or two.
-pub const BITES_WITHIN: TimeDelta = TimeDelta::seconds(5);
+const BITES_WITHIN: TimeDelta = TimeDelta::seconds(5);
 /// How long a proof outlives an API server that does not answer.
 const OUTLIVES: TimeDelta = TimeDelta::minutes(5);
 
@@ -29,31 +29,44 @@ pub enum Trial {
 pub struct Admission {
     /// Whether the policies are in force.
     pub proof: Proof,
-    /// Since when they are, without a gap that was seen.
+    /// Since when they are, without a gap that anybody saw.
     pub since: Moment,
+    /// There was a gap, and the policies were not found standing since.
+    gap: bool,
     /// When they were last tried and found in force; none when one has changed since.
     proven_at: Option<Moment>,
 }
 
-impl Default for Admission {
-    fn default() -> Self {
-        let Proofs { admission, .. } = Proofs::none_yet();
-        Self { proof: admission, since: Moment::MIN_UTC, proven_at: None }
-    }
-}
-
 impl Admission {
+    /// At a start, with what was recorded before: since when they were in force, and whether they were missing.
+    pub fn resume(since: Option<Moment>, missing: bool) -> Self {
+        let Proofs { admission, .. } = Proofs::none_yet();
+        Self { proof: admission, since: since.unwrap_or(Moment::MIN_UTC), gap: missing, proven_at: None }
+    }
+
     /// A policy changed: what was proven was proven of others.
     pub fn changed(&mut self) {
         self.proven_at = None;
     }
 
-    /// Takes in a trial that was over at `now`.
+    /// Something forged was let in, whatever the trials say: from now on, what is older does not count.
+    pub fn doubt(&mut self) {
+        self.gap = true;
+        self.proven_at = None;
+    }
+
+    /// Takes in a trial that was over at `now`, by the API server's clock.
     pub fn take(&mut self, trial: Trial, now: Moment) {
         let now = whole_seconds(now);
         let disproven = matches!(self.proof, Proof::Disproven(_));
         match trial {
             Trial::Standing(youngest) => {
+                if self.gap {
+                    self.since = now + BITES_WITHIN;
+                    self.gap = false;
+                }
+                // A clock that was ahead when a gap ended must not prolong it.
+                self.since = self.since.min(now + BITES_WITHIN);
                 self.since = self.since.max(youngest.checked_add_signed(BITES_WITHIN).unwrap_or(Moment::MAX_UTC));
                 if now >= self.since {
                     self.proof = Proof::Proven;
@@ -64,7 +77,7 @@ impl Admission {
                 }
             }
             Trial::Missing(found @ Proof::Disproven(_)) => {
-                self.since = now + BITES_WITHIN;
+                self.gap = true;
                 self.proof = found;
             }
             // What is only waited for would count later. While anybody can forge, it must not.
@@ -100,7 +113,7 @@ mod tests {
 
     /// After these trials, each with its second.
     fn after(trials: &[(i64, Trial)]) -> Admission {
-        let mut admission = Admission::default();
+        let mut admission = Admission::resume(None, false);
         for (second, trial) in trials {
             admission.take(trial.clone(), at(*second));
         }
@@ -145,8 +158,48 @@ mod tests {
         for weaker in [untried(), failed(), stands()] {
             assert!(is_disproven(&after(&[(0, stands()), (10, gone()), (14, weaker)])));
         }
-        let back = after(&[(0, stands()), (10, gone()), (12, gone()), (16, stands()), (17, stands())]);
-        assert_eq!((back.proof, back.since), (Proof::Proven, at(17)), "five seconds after it was last gone");
+        let back = [(0, stands()), (10, gone()), (12, gone()), (16, stands())];
+        assert!(is_disproven(&after(&back)));
+        let still = after(&[&back[..], &[(20, stands())]].concat());
+        assert!(is_disproven(&still), "five seconds after it was first found to stand again");
+        let proven = after(&[&back[..], &[(21, stands())]].concat());
+        assert_eq!((proven.proof, proven.since), (Proof::Proven, at(21)));
+    }
+
+    #[test]
+    fn a_restart_forgets_no_gap() {
+        let resumed = |since, missing, seconds: &[i64]| {
+            let mut admission = Admission::resume(since, missing);
+            for second in seconds {
+                admission.take(Trial::Standing(at(-100)), at(*second));
+            }
+            admission
+        };
+        let on = resumed(Some(at(-7)), false, &[0]);
+        assert_eq!((on.proof, on.since), (Proof::Proven, at(-7)), "the gap that ended before");
+        let gap = resumed(Some(at(-50)), true, &[0]);
+        assert!(said(&gap).contains("a moment ago"), "the gap that had not ended");
+        let over = resumed(Some(at(-50)), true, &[0, 5]);
+        assert_eq!((over.proof, over.since), (Proof::Proven, at(5)));
+    }
+
+    #[test]
+    fn something_forged_that_was_let_in_makes_a_gap_although_every_policy_stands() {
+        let stands = || Trial::Standing(at(-100));
+        let mut admission = after(&[(0, stands())]);
+        admission.doubt();
+        admission.take(stands(), at(10));
+        assert!(said(&admission).contains("a moment ago"));
+        admission.take(stands(), at(15));
+        assert_eq!((admission.proof, admission.since), (Proof::Proven, at(15)));
+    }
+
+    #[test]
+    fn a_gap_that_ended_by_a_clock_that_was_ahead_is_not_prolonged() {
+        let mut admission = Admission::resume(Some(at(3600)), false);
+        admission.take(Trial::Standing(at(-100)), at(0));
+        admission.take(Trial::Standing(at(-100)), at(5));
+        assert_eq!((admission.proof, admission.since), (Proof::Proven, at(5)));
     }
 
     #[test]

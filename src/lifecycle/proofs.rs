@@ -13,6 +13,9 @@ use crate::api::{LockboxSettingsSpec, Moment, condition::holds, request::Scope, 
 /// Seconds by which clocks may differ, and by which a recorded end may be further away than was approved.
 pub const CLOCK_TOLERANCE: i64 = 5;
 
+/// Within this time it is noticed that a policy is missing, and for so long the end of a gap is held back.
+const NOTICED_WITHIN: TimeDelta = TimeDelta::seconds(10);
+
 /// What a trial came to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Proof {
@@ -82,12 +85,23 @@ impl Proofs {
     pub(super) fn unchecked(&self, created: Moment) -> Option<String> {
         match &self.admission {
             Proof::Disproven(why) => Some(why.clone()),
-            Proof::Proven | Proof::Unknown(_) if created < self.admission_since => Some(format!(
+            Proof::Proven if created < self.admission_since => Some(format!(
                 "the admission policies have been in force since {} only, and the request is older.",
                 text(self.admission_since)
             )),
             Proof::Proven | Proof::Unknown(_) => None,
         }
+    }
+
+    /// Why an approval that was recorded at this time may be forged: that a policy is missing is noticed a moment later.
+    pub(super) fn doubts(&self, approved: Moment, now: Moment) -> Option<String> {
+        let noticed = match &self.admission {
+            Proof::Disproven(_) => now,
+            Proof::Proven => self.admission_since,
+            Proof::Unknown(_) => return None,
+        };
+        let late = approved < noticed && noticed - approved <= NOTICED_WITHIN;
+        late.then(|| "the admission policies were missing when it was approved, or a moment later.".into())
     }
 
     /// Why no access can be made now; none when it can. The safety net is a Job in the request's namespace, so it does

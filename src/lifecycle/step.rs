@@ -349,6 +349,13 @@ fn ask_or_approve(
     history::append(&mut status.history, facts.uid(), now, happening);
 }
 
+/// What a request says that nobody can approve any more; none when somebody can.
+fn waits_for_nobody(facts: &Facts<'_>) -> Option<evaluate::Why> {
+    let why = facts.proofs.unchecked(facts.created())?;
+    let message = format!("Nobody can tell any more who approves this request: {why} Create a new request.");
+    Some(evaluate::Why::new("AdmissionNotEnforced", message))
+}
+
 /// What a request says while the provider's own approvers are asked.
 fn waits_for_the_provider(status: &LockboxRequestStatus) -> evaluate::Why {
     let rules = status.jit.as_ref().map(|jit| jit.rules.join(", ")).unwrap_or_default();
@@ -473,7 +480,8 @@ fn awaiting_internal_approval(facts: &Facts<'_>, status: &mut LockboxRequestStat
         let rules = status.jit.as_ref().map(|jit| jit.rules.clone()).unwrap_or_default();
         ask_or_approve(facts, status, now, rules, vec![]);
     } else {
-        wait(status, &tally.waits.unwrap_or_else(|| waits_for_the_provider(status)));
+        let waits = tally.waits.or_else(|| waits_for_nobody(facts));
+        wait(status, &waits.unwrap_or_else(|| waits_for_the_provider(status)));
     }
     vec![]
 }
@@ -531,7 +539,7 @@ fn customer_notified(facts: &Facts<'_>, status: &mut LockboxRequestStatus, now: 
         approve(facts, status, now, duration, resources);
         return vec![];
     }
-    let waits = tally.waits.unwrap_or_else(|| match approvals {
+    let waits = tally.waits.or_else(|| waits_for_nobody(facts)).unwrap_or_else(|| match approvals {
         0 => waits_for_the_customer(facts, status),
         _ => evaluate::Why::new(
             "WaitingForQuorum",
@@ -622,7 +630,9 @@ fn approved(facts: &Facts<'_>, status: &mut LockboxRequestStatus, now: Moment) -
     if let GrantView::Refused(why) = facts.grant {
         return failed(status, "GrantRefused", format!("The access could not be made: {why}"));
     }
-    if let GrantView::Forgeable(why) = facts.grant {
+    let doubt = status.approved_at.and_then(|at| facts.proofs.doubts(at, now));
+    let forgeable = if let GrantView::Forgeable(why) = facts.grant { Some(why.clone()) } else { doubt };
+    if let Some(why) = forgeable {
         let message = format!("Nobody can say who approved it (spec.decisions): {why} Create a new request.");
         return failed(status, "AdmissionNotEnforced", message);
     }

@@ -263,6 +263,7 @@ status:
   conditions:
   - {type: Ready, status: "True", reason: Ready, message: in use, observedGeneration: 1, lastTransitionTime: "2026-11-23T12:00:00Z"}
   services: [{name: Bots, displayName: Azure Bots, stage: Preview, applies: true, reason: You opted in}]
+  admissionSince: "2026-11-23T12:00:00Z"
   benchmark: {control: PA-8, title: Determine access process for cloud provider support, formerly: "3.13"}
 "#;
 
