@@ -138,3 +138,26 @@ pub fn level_problems(level: &AccessLevel, rules: Option<&[PolicyRule]>) -> Vec<
     }
     problems
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn more_of_the_providers_people_than_a_request_records_are_a_problem() {
+        let with = |kind: &str, count: usize| -> Vec<Problem> {
+            let people: Vec<_> = (0..count).map(|n| json!({"kind": kind, "name": format!("p{n}")})).collect();
+            let settings = json!({"supportPlan": "Developer", "provider": {"engineers": people}});
+            problems(&serde_json::from_value(settings).unwrap())
+        };
+        for kind in ["User", "Group"] {
+            assert_eq!(with(kind, approvers::BARRED_LIMIT), []);
+            let found = with(kind, approvers::BARRED_LIMIT + 1);
+            assert_eq!(found.len(), 1, "{kind}");
+            assert!(found[0].to_string().starts_with("spec.provider.engineers"), "{}", found[0]);
+            assert!(found[0].message.contains("65") && found[0].message.contains("name groups"), "{}", found[0]);
+        }
+    }
+}

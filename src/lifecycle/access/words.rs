@@ -310,6 +310,8 @@ mod tests {
         let many: Vec<_> = (0..70).map(|n| rule(&[""], &[&format!("k{n}")], &["get"], &[])).collect();
         let said = words(&many, Scope::Subscription);
         assert_eq!((said.len(), said[63].as_str()), (64, "and 7 more"));
+        let said = words(&many[..64], Scope::Subscription);
+        assert!(said.len() == 64 && said[63].contains("k63"), "{said:?}");
     }
 
     #[test]

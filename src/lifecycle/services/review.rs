@@ -150,3 +150,31 @@ fn clipped(reason: String) -> String {
     }
     reason.chars().take(LONGEST - 1).chain(['…']).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_holds_what_there_is_room_for_and_always_its_first() {
+        let listed = |items: &[&str], room| listed(items.iter().map(ToString::to_string), room);
+        assert_eq!(listed(&["aaa", "bbb"], 8), "aaa, bbb");
+        assert_eq!(listed(&["aaa", "bbb"], 7), "aaa and 1 more");
+        // Nothing is taken in after something was left out: the order stays.
+        assert_eq!(listed(&["aaa", "bbbbbbbb", "c", "d"], 8), "aaa and 3 more");
+        assert_eq!(listed(&["aaaaaaaaaa"], 3), "aaaaaaaaaa");
+        assert_eq!(listed(&[], 3), "");
+    }
+
+    #[test]
+    fn what_is_not_supported_says_what_to_use_instead_or_that_nobody_knows() {
+        let said = |advice: Option<&str>| {
+            let service = serde_json::json!({"name": "Bots", "stage": "NotSupported", "advice": advice});
+            not_supported(&serde_json::from_value(service).unwrap())
+        };
+        assert_eq!(said(Some(" move to VirtualMachines. ")), "Not supported: move to VirtualMachines.");
+        for nothing in [None, Some(""), Some(" ."), Some("  ")] {
+            assert!(said(nothing).contains("gives no advice"), "{nothing:?}");
+        }
+    }
+}

@@ -225,6 +225,8 @@ fn the_nearest_name_is_one_that_can_be_asked_for() {
     ] {
         assert_eq!(catalogue.nearest(asked), meant, "{asked:?}");
     }
+    assert_eq!(catalogue.nearest("Batsh"), Some("Batch"));
+    assert_eq!(catalogue.nearest("Bxxxh"), None, "of a short name, a letter in three may be wrong");
     assert_eq!(catalogue.nearest(&"Storage".repeat(100_000)), None);
 }
 
