@@ -59,6 +59,7 @@ as admin kubectl create configmap shop-prices -n contoso-prod --from-literal=lis
 as ada kubectl apply -f examples/global-administrator/settings.yaml
 as ada kubectl apply -f examples/global-administrator/owner-assignment.yaml
 as ada kubectl wait --for=condition=Ready lbs/default --timeout=60s
+as ada kubectl wait --for=condition=AdmissionEnforced lbs/default --timeout=60s
 as ada kubectl wait --for=condition=Active lra/alice-owner -n contoso-prod --timeout=60s
 
 say "3. Kim, a support engineer of the provider, has no access, and asks for some."
