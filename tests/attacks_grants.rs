@@ -415,6 +415,31 @@ fn a_stolen_token_of_the_operator_uses_nothing_of_what_it_can_hand_out() {
 }
 
 #[test]
+fn an_object_that_squats_a_grants_name_is_not_adopted() {
+    let world = &*WORLD;
+    let here = "adopted";
+    world.subscription(here);
+    world.ask(here, "sr-1");
+    let request = world.request(here, "sr-1");
+    let uid = request["metadata"]["uid"].as_str().unwrap();
+    let name = format!("lockbox-grant-{uid}");
+    // Only a stolen token makes one: a Role of the right name, owner and labels, that holds something else.
+    let thief = thief(world);
+    world.create_as(&thief, &job(here, uid).to_string()).unwrap();
+    let deadline = world.get("job", here, &name)["metadata"]["uid"].clone();
+    let other = role(here, uid)
+        .set("/metadata/ownerReferences/0/uid", deadline)
+        .set("/rules/0/resourceNames", json!(["shop-settings", "other"]));
+    world.create_as(&thief, &other.to_string()).unwrap();
+    world.decide(&world.alice(), here, "sr-1", "Approve").unwrap();
+    let failed = world.wait_for_phase(here, "sr-1", "Failed");
+    let message = failed["status"]["message"].as_str().unwrap();
+    assert!(message.contains(&name) && message.contains("exists and is not ours"), "{message}");
+    assert!(!world.kim_reads(here, "shop-settings") && !world.kim_reads(here, "other"));
+    eventually("nothing of it is left", || world.grant_objects(here).is_empty().then_some(()));
+}
+
+#[test]
 fn a_stolen_token_of_the_operator_makes_no_grant_but_one_that_ends_and_binds_one_person_to_it() {
     let world = &*WORLD;
     let here = "made";

@@ -16,7 +16,7 @@ use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
-use support::{ALICE, KIM, World, eventually, refused, repository, request};
+use support::{KIM, World, eventually, refused, repository, request};
 
 static WORLD: LazyLock<World> = LazyLock::new(World::new);
 static TURN: Mutex<()> = Mutex::new(());
@@ -271,48 +271,6 @@ fn a_grant_that_a_stolen_token_makes_without_an_approval_is_ended_by_the_sweep()
     eventually("the sweep ends it", || (!world.kim_reads(here, "shop-settings")).then_some(()));
     eventually("nothing is left", || world.grant_objects(here).is_empty().then_some(()));
     assert_eq!(world.phase(here, "sr-1"), "CustomerNotified");
-}
-
-#[test]
-fn an_object_that_squats_a_grants_name_is_not_adopted() {
-    let (world, _turn) = turn();
-    let here = "adopted";
-    world.subscription(here);
-    world.ask(here, "sr-1");
-    let name = format!("lockbox-grant-{}", world.request(here, "sr-1")["metadata"]["uid"].as_str().unwrap());
-    // Made while the policy is away: with it, nobody can (see attacks_grants).
-    let away = ["get", "validatingadmissionpolicybinding", "lockbox-grants", "-o", "json"];
-    let mut policy: Value = serde_json::from_str(&world.admin(&away).unwrap()).unwrap();
-    policy["metadata"] = json!({"name": "lockbox-grants", "labels": policy["metadata"]["labels"], "annotations": policy["metadata"]["annotations"]});
-    world.admin(&["delete", "validatingadmissionpolicybinding", "lockbox-grants"]).unwrap();
-    let squatted = ["create", "role", &name, "--verb=get,list", "--resource=configmaps", "-n", here];
-    eventually("the policy is away", || world.admin(&squatted).is_ok().then_some(()));
-    world.create_as(world.cluster.admin(), &policy.to_string()).unwrap();
-    eventually("the policy is back", || {
-        world
-            .admin(&[
-                "create",
-                "role",
-                "lockbox-grant-probe",
-                "--verb=get",
-                "--resource=pods",
-                "-n",
-                here,
-                "--dry-run=server",
-            ])
-            .is_err()
-            .then_some(())
-    });
-    world.decide(&world.alice(), here, "sr-1", "Approve").unwrap();
-    let failed = eventually("the request ends", || {
-        let request = world.request(here, "sr-1");
-        request["status"]["endedAt"].is_string().then_some(request)
-    });
-    assert_eq!(failed["status"]["phase"], "Failed");
-    let message = failed["status"]["message"].as_str().unwrap();
-    assert!(message.contains(&name) && message.contains("exists and is not ours"), "{message}");
-    assert!(!world.kim_reads(here, "shop-settings") && !world.kim_reads(here, "other"));
-    assert_eq!(failed["spec"]["decisions"][ALICE]["verdict"], "Approve");
 }
 
 #[test]
