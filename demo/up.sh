@@ -46,9 +46,9 @@ user ada ada@contoso.example
 user alice alice@contoso.example
 user kim kim@provider.example provider:engineers provider:secure-workstations
 
-# Admission policies bite a second or two after they are made.
-for _ in $(seq 60); do
-  if as_kim kubectl auth can-i get lockboxsettings/default >/dev/null 2>&1; then break; fi
+# Admission policies know our kinds a moment after these are served.
+for _ in $(seq 120); do
+  if as_ada kubectl apply --dry-run=server -f examples/global-administrator/settings.yaml >/dev/null 2>&1; then break; fi
   sleep 0.5
 done
 
