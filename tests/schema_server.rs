@@ -583,7 +583,7 @@ fn nulls_in_settings_and_assignments_mean_the_defaults() {
         let defaults = json!({
             "supportPlan": "Developer", "enablement": "Manual", "enabled": false,
             "origins": ["SupportRequest", "ProviderInitiated"], "pendingTimeout": "4d", "internalTimeout": "4d",
-            "grant": {"default": "8h", "maximum": "1d"}, "approvals": {"required": 1, "model": "ByScope"},
+            "grant": {"default": "8h", "maximum": "1d", "safetyNet": "Required"}, "approvals": {"required": 1, "model": "ByScope"},
             "previewServices": {"optIn": "None"}, "identity": {}, "jit": {},
         });
         assert_eq!(stored["spec"], defaults, "off, and with the documented times");
