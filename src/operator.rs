@@ -316,7 +316,7 @@ fn waits_for_proofs(request: &Guarded<LockboxRequest>) -> bool {
 
 /// Says that one of the chart's admission policies, or of their bindings, changed.
 fn policies(client: &Client) -> impl Stream<Item = ()> + Send + use<> {
-    let of_lockbox = || watcher::Config::default().labels(&format!("{}={}", names::NAME, names::MANAGER));
+    let of_lockbox = || watcher::Config::default().labels(&names::of_the_chart());
     let (_, policies) = stored::<PartialObjectMeta<ValidatingAdmissionPolicy>>(Api::all(client.clone()), of_lockbox());
     let (_, bindings) =
         stored::<PartialObjectMeta<ValidatingAdmissionPolicyBinding>>(Api::all(client.clone()), of_lockbox());

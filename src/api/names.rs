@@ -32,6 +32,11 @@ pub const CONTROLLER: &str = "lockbox.dev/operator";
 /// The actor in the history where no person acted.
 pub const LOCKBOX: &str = "lockbox";
 
+/// Selects everything in the chart, by [`NAME`].
+pub fn of_the_chart() -> String {
+    format!("{NAME}={MANAGER}")
+}
+
 /// Name of a grant's objects.
 pub fn grant(request_uid: &str) -> String {
     format!("lockbox-grant-{request_uid}")

@@ -1,5 +1,4 @@
-//! Whether the admission policies are in force: they stand as the chart made them, and what they have to refuse is
-//! refused. Everything is tried by server-side dry run, so nothing is stored whatever the answer.
+//! Whether the admission policies are in force: each stands and denies, and what they have to refuse is refused. Everything is tried by server-side dry run, so nothing is stored whatever the answer.
 
 use std::fmt::Debug;
 
@@ -40,8 +39,7 @@ impl Cluster {
         K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug,
         K: Resource<Scope = kube::core::ClusterResourceScope>,
     {
-        let label = format!("{}={}", names::NAME, names::MANAGER);
-        let page = ListParams::default().labels(&label).limit(PAGE);
+        let page = ListParams::default().labels(&names::of_the_chart()).limit(PAGE);
         let all: Api<K> = Api::all(self.client.clone());
         // There are some twenty: what a first page does not hold is not the chart's.
         limited("list the admission policies", all.list(&page)).await.map(|list| list.items)

@@ -13,7 +13,7 @@ use crate::api::{LockboxSettingsSpec, Moment, condition::holds, request::Scope, 
 /// Seconds by which clocks may differ, and by which a recorded end may be further away than was approved.
 pub const CLOCK_TOLERANCE: i64 = 5;
 
-/// Within this time it is noticed that a policy is missing, and for so long the end of a gap is held back.
+/// Within this time it is noticed that a policy is missing: an approval that was recorded in it may be the first forgery.
 const NOTICED_WITHIN: TimeDelta = TimeDelta::seconds(10);
 
 /// What a trial came to.
