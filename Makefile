@@ -37,12 +37,12 @@ kubernetes:
 
 # Only what needs no API server: seconds.
 unit:
-	$(CARGO) test --workspace --locked --lib --test lifecycle_table --test lifecycle_properties --test schema_generated --test schema_rules --test purity --test diagram
+	$(CARGO) test --locked -p lockbox-api -p lockbox-lifecycle
+	$(CARGO) test --locked -p lockbox --lib --test schema_generated --test schema_rules --test diagram
 
-# Writes the CustomResourceDefinitions after a change of src/api.
+# Writes the CustomResourceDefinitions after a change of crates/api/src.
 crds:
 	$(CARGO) run --locked --quiet -p lockbox -- crds --out crds
-	$(CARGO) run --locked --quiet -p lockbox -- crds --out charts/lockbox/crds
 
 # Results go into mutants.out; what survives is a missing test, or is listed with its reason in .cargo/mutants.toml.
 mutants:

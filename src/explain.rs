@@ -7,19 +7,16 @@ use k8s_openapi::api::rbac::v1::ClusterRole;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::{
-    api::{
-        LockboxRequest, LockboxSettings, Moment, RoleAssignment,
-        request::RuleEffect,
-        time::{from_kubernetes, to_kubernetes},
-    },
-    lifecycle::{
-        Facts, GrantView, Proofs, RoleView,
-        evaluate::{Outcome, evaluate},
-        jit::{self, IdentityOf},
-        services::Catalogue,
-        settings,
-    },
+use lockbox_api::{
+    LockboxRequest, LockboxSettings, Moment, RoleAssignment, RuleEffect,
+    time::{from_kubernetes, to_kubernetes},
+};
+use lockbox_lifecycle::{
+    Facts, GrantView, Proofs, RoleView,
+    evaluate::{Outcome, evaluate},
+    jit::{self, IdentityOf},
+    services::Catalogue,
+    settings,
 };
 
 /// Options of `explain`.
@@ -253,7 +250,7 @@ fn decide(
         })
         .collect();
     let assignments: Vec<_> = assignments.iter().collect();
-    let home = if request.spec.scope == crate::api::request::Scope::Tenant {
+    let home = if request.spec.scope == lockbox_api::Scope::Tenant {
         request.metadata.namespace.get_or_insert_with(|| "lockbox-tenant".into()).clone()
     } else {
         "lockbox-tenant".into()
@@ -271,7 +268,7 @@ fn decide(
     };
     match evaluate(&facts) {
         Outcome::Wait(why) => ("waits", why.reason, why.message),
-        Outcome::End(end) if end.phase == crate::api::Phase::Excluded => ("recorded", end.why.reason, end.why.message),
+        Outcome::End(end) if end.phase == lockbox_api::Phase::Excluded => ("recorded", end.why.reason, end.why.message),
         Outcome::End(end)
             if (role.is_none() && end.why.reason == "AccessLevelUnusable")
                 || (assignments.is_empty() && end.why.reason == "NoEligibleApprover") =>

@@ -21,12 +21,10 @@
 //! 3. Fail closed: what is unknown, unreadable or late gives nobody access.
 //! 4. Every write is a compare-and-swap, or idempotent by name.
 
-pub mod api;
 pub mod cluster;
 pub mod config;
 pub mod controller;
 pub mod crds;
 pub mod explain;
 pub mod http;
-pub mod lifecycle;
 pub mod operator;

@@ -24,7 +24,6 @@ use kube::{
 use tokio::sync::watch;
 
 use crate::{
-    api::{LockboxRequest, LockboxSettings, Phase, RoleAssignment, names},
     cluster::Cluster,
     config::Config,
     controller::{
@@ -39,6 +38,7 @@ use crate::{
     },
     http::{self, Readiness},
 };
+use lockbox_api::{LockboxRequest, LockboxSettings, Phase, RoleAssignment, names};
 
 /// Requests that are closed are never sent to us: the watch stays as small as what is open.
 const OPEN: &str = "status.closed!=true";

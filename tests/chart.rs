@@ -17,12 +17,10 @@ use std::{
 };
 
 use k8s_openapi::api::rbac::v1::PolicyRule;
-use lockbox::{
-    api::request::{Phase, Scope},
-    lifecycle::{
-        access::{GUARDED_GROUPS, NEVER_REACHED, NEVER_VERBS, NEVER_WRITTEN, POD_MAKERS, dangers},
-        policies::REQUIRED,
-    },
+use lockbox_api::{Phase, Scope};
+use lockbox_lifecycle::{
+    access::{GUARDED_GROUPS, NEVER_REACHED, NEVER_VERBS, NEVER_WRITTEN, POD_MAKERS, dangers},
+    policies::REQUIRED,
 };
 use serde::Deserialize as _;
 use serde_json::{Value, json};

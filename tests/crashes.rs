@@ -31,14 +31,9 @@ use kube::{
     api::{ListParams, Patch, PatchParams, PostParams},
     config::{KubeConfigOptions, Kubeconfig},
 };
-use lockbox::{
-    api::{
-        LockboxRequest,
-        request::{AuditAction, Phase},
-    },
-    lifecycle::history::verify,
-};
+use lockbox_api::{AuditAction, LockboxRequest, Phase};
 use lockbox_cluster::{Options, User};
+use lockbox_lifecycle::history::verify;
 use proxy::{Point, Proxy, When};
 use serde_json::{Value, json};
 use support::{ADA, ALICE, KIM, World, eventually, operator::Operator, request};

@@ -5,7 +5,7 @@
 
 use std::{collections::BTreeSet, fmt::Write as _, path::Path};
 
-use lockbox::api::Phase;
+use lockbox_api::Phase;
 
 fn document() -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/lifecycle.md");
@@ -29,7 +29,7 @@ fn diagram() -> String {
 
 /// The names of an enumeration's members, read from the source: a new one cannot be forgotten here.
 fn members(enumeration: &str) -> Vec<String> {
-    let source = include_str!("../src/api/request.rs");
+    let source = include_str!("../crates/api/src/vocabulary.rs");
     let (_, after) = source.split_once(&format!("pub enum {enumeration} {{")).expect("the enumeration is there");
     let (inside, _) = after.split_once("\n}").unwrap();
     inside
@@ -42,9 +42,9 @@ fn members(enumeration: &str) -> Vec<String> {
 
 /// Words that the code gives as a request's reason, read from the sources.
 fn reasons() -> BTreeSet<String> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/lifecycle");
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("crates/lifecycle/src");
     // Reasons of approvers and assignments are not a request's.
-    let others = ["approvers.rs", "recognition.rs", "people.rs", "conditions.rs"];
+    let others = ["approvers.rs", "recognition.rs", "people.rs", "conditions.rs", "proofs.rs"];
     let files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
     let sources: Vec<_> = files
         .filter(|path| path.is_file() && !others.iter().any(|other| path.ends_with(other)))

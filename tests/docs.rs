@@ -179,7 +179,9 @@ fn the_top_level_and_the_dependencies_are_the_promised_ones() {
         assert!(repository(path).exists(), "{path}");
     }
     let manifest = read("Cargo.toml");
-    let dependencies = manifest.split("[dependencies]").nth(1).unwrap().split("\n[").next().unwrap();
+    let of_all = manifest.split("[workspace.dependencies]").nth(1).unwrap().split("\n[").next().unwrap();
+    let of_the_operator = manifest.split("\n[dependencies]").nth(1).unwrap().split("\n[").next().unwrap();
+    let dependencies = format!("{of_all}{of_the_operator}");
     for name in ["kube", "k8s-openapi", "tokio", "schemars", "serde", "serde_json", "chrono", "tracing", "futures"] {
         assert!(dependencies.lines().any(|line| line.starts_with(&format!("{name} ="))), "{name}");
     }

@@ -14,7 +14,7 @@ mod support;
 
 use std::{collections::BTreeSet, sync::LazyLock};
 
-use lockbox::lifecycle::services::CATALOGUE;
+use lockbox_lifecycle::services::CATALOGUE;
 use requirements::{ADMINISTRATOR, ask_under, create, items, list_and, may, settings_events, text, why};
 use serde_json::{Value, json};
 use support::{Manifest, World, eventually, request};

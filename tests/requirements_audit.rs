@@ -14,7 +14,8 @@ mod support;
 
 use std::sync::LazyLock;
 
-use lockbox::{api::LockboxRequest, lifecycle::history};
+use lockbox_api::LockboxRequest;
+use lockbox_lifecycle::history;
 use requirements::{ask_under, create, items, list_and, may, text, why};
 use serde_json::{Value, json};
 use support::{ALICE, KIM, World, eventually, request};

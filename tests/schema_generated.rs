@@ -14,12 +14,12 @@ mod schema_support;
 
 use std::{collections::BTreeSet, fs, path::Path};
 
-use lockbox::api::{
+use lockbox_api::{
+    AssignedRole, AuditAction, Circumstance, GrantForm, Identity, Origin, Phase, PrincipalKind, RuleEffect, Scope,
+    Verdict,
     assignment::{AssignmentScope, AssignmentType},
     condition::Truth,
-    principal::{AssignedRole, PrincipalKind},
-    request::{AuditAction, Circumstance, GrantForm, Origin, Phase, RuleEffect, Scope, Verdict},
-    settings::{ApproverModel, Enablement, Identity, PreviewOptIn, SafetyNet, Stage, SupportPlan},
+    settings::{ApproverModel, Enablement, PreviewOptIn, SafetyNet, Stage, SupportPlan},
 };
 use schema_support::{full, is_condition, kinds, walk};
 use serde_json::{Value, json};
@@ -55,7 +55,7 @@ fn the_definitions_in_the_repository_are_the_generated_ones() {
             let first = stored.lines().zip(generated.lines()).position(|(stored, generated)| stored != generated);
             assert!(
                 stored == generated,
-                "{folder}/{} differs from src/api (first in line {}): run `cargo run -- crds --out {folder}`",
+                "{folder}/{} differs from crates/api/src (first in line {}): run `cargo run -- crds --out {folder}`",
                 kind.file,
                 first.unwrap_or_else(|| stored.lines().count().min(generated.lines().count())) + 1,
             );
@@ -386,7 +386,7 @@ fn the_samples_of_these_tests_fill_in_every_field() {
 
 #[test]
 fn the_code_reads_what_the_schema_allows_and_writes_it_back() {
-    use lockbox::api::{LockboxRequest, LockboxSettings, RoleAssignment};
+    use lockbox_api::{LockboxRequest, LockboxSettings, RoleAssignment};
     fn again<T: serde::Serialize + serde::de::DeserializeOwned>(kind: &str) {
         let stored = full(kind);
         let read: T = serde_json::from_value(stored.clone()).unwrap();

@@ -11,10 +11,8 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use super::{Cluster, Error, PAGE, limited};
-use crate::{
-    api::{LockboxRequest, Moment, names, request::MOST_DECISIONS},
-    lifecycle::{Proof, policies},
-};
+use lockbox_api::{LockboxRequest, Moment, names, request::MOST_DECISIONS};
+use lockbox_lifecycle::{Proof, policies};
 
 /// A user whom nobody is: `.invalid` is reserved for that (RFC 2606).
 const NOBODY: &str = "nobody@lockbox.invalid";

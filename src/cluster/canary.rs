@@ -9,7 +9,7 @@ use kube::{
 };
 
 use super::{Cluster, Error, background, deleted, grants, limited};
-use crate::api::names;
+use lockbox_api::names;
 
 impl Cluster {
     /// Makes the Job and the Role, in the operator's namespace.

@@ -4,7 +4,7 @@ use chrono::DateTime;
 use kube::{api::GetParams, client::Body, core::Request};
 
 use super::{Cluster, Error, limited};
-use crate::api::{Moment, names};
+use lockbox_api::{Moment, names};
 
 impl Cluster {
     /// What the API server's clock says, in whole seconds; none when its answers bear no date.

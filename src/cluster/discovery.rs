@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::{Cluster, Error, limited};
-use crate::api::settings::GroupResource;
+use lockbox_api::settings::GroupResource;
 
 impl Cluster {
     /// All kinds that the cluster serves, whatever their version. A group that does not answer (an aggregated API that

@@ -14,13 +14,8 @@ use kube::{
 };
 
 use super::{Cluster, Error, limited};
-use crate::{
-    api::{
-        LockboxRequest, LockboxSettings, Moment, names,
-        request::{Entry, Scope},
-    },
-    lifecycle::audit,
-};
+use lockbox_api::{LockboxRequest, LockboxSettings, Moment, Scope, names, request::Entry};
+use lockbox_lifecycle::audit;
 
 /// An Event to publish, about whichever of our kinds.
 #[derive(Clone, Debug, PartialEq, Eq)]

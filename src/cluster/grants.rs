@@ -25,10 +25,8 @@ use kube::{
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::{Cluster, Error, background, deleted, limited};
-use crate::{
-    api::{LockboxRequest, Moment, names, request::Scope, time::text},
-    lifecycle::GrantPlan,
-};
+use lockbox_api::{LockboxRequest, Moment, Scope, names, time::text};
+use lockbox_lifecycle::GrantPlan;
 
 const RBAC: &str = "rbac.authorization.k8s.io";
 /// Seconds that the operator has to end a grant and record it before the Job's own deadline does.

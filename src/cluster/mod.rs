@@ -25,11 +25,9 @@ pub use events::EventRecord;
 pub use grants::NotGranted;
 pub use sweep::FoundGrant;
 
-use crate::{
-    api::{LockboxSettings, RoleAssignment, names},
-    config::Config,
-    lifecycle::RoleView,
-};
+use crate::config::Config;
+use lockbox_api::{LockboxSettings, RoleAssignment, names};
+use lockbox_lifecycle::RoleView;
 
 /// Objects a page of a list.
 const PAGE: u32 = 500;

@@ -9,10 +9,8 @@ use kube::{
 };
 
 use super::{Cluster, Error, background, deleted, limited};
-use crate::{
-    api::{PrincipalKind, names},
-    lifecycle::people::PeopleBinding,
-};
+use lockbox_api::{PrincipalKind, names};
+use lockbox_lifecycle::people::PeopleBinding;
 
 const RBAC: &str = "rbac.authorization.k8s.io";
 

@@ -3,7 +3,7 @@
 use kube::{Api, api::PostParams};
 
 use super::{Cluster, Error, limited};
-use crate::api::{
+use lockbox_api::{
     LockboxRequest, LockboxRequestStatus, LockboxSettings, LockboxSettingsStatus, RoleAssignment, RoleAssignmentStatus,
 };
 

@@ -7,7 +7,7 @@ use kube::{Api, Resource, ResourceExt, api::ListParams, core::PartialObjectMeta}
 use serde::de::DeserializeOwned;
 
 use super::{Cluster, Error, PAGE, limited};
-use crate::api::{Moment, names, request::Scope, time::parse};
+use lockbox_api::{Moment, Scope, names, time::parse};
 
 /// A grant's binding, or what is left of a grant, as it stands in the cluster.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -60,7 +60,7 @@ impl Cluster {
         loop {
             let list = limited("list grants", api.list(&page)).await?;
             for object in list.items {
-                let created = object.meta().creation_timestamp.as_ref().map_or(now, crate::api::time::from_kubernetes);
+                let created = object.meta().creation_timestamp.as_ref().map_or(now, lockbox_api::time::from_kubernetes);
                 found.push(FoundGrant {
                     scope,
                     namespace: object.namespace().unwrap_or_default(),

@@ -5,7 +5,9 @@ use std::{sync::Arc, time::Duration};
 use kube::{ResourceExt, runtime::controller::Action as Requeue};
 
 use super::{Context, Guarded, retry::Retries};
-use crate::{api::RoleAssignment, cluster::Error, lifecycle::recognition::recognise};
+use crate::cluster::Error;
+use lockbox_api::RoleAssignment;
+use lockbox_lifecycle::recognition::recognise;
 
 const LONGEST_SLEEP: Duration = Duration::from_mins(10);
 

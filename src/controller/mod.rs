@@ -14,10 +14,8 @@ use std::sync::Arc;
 
 use kube::{Resource, core::DeserializeGuard, runtime::reflector::Store};
 
-use crate::{
-    api::{LockboxSettings, Moment, RoleAssignment, names},
-    cluster::Cluster,
-};
+use crate::cluster::Cluster;
+use lockbox_api::{LockboxSettings, Moment, RoleAssignment, names};
 
 /// What an object that cannot be read is kept as: the watch goes on for the others.
 pub type Guarded<K> = DeserializeGuard<K>;

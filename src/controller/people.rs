@@ -8,7 +8,9 @@ use k8s_openapi::api::rbac::v1::{ClusterRoleBinding, RoleBinding};
 use kube::{Resource, core::PartialObjectMeta, runtime::reflector::Store};
 
 use super::{Context, changes::Changes};
-use crate::{api::RoleAssignment, cluster::Error, lifecycle::people::bindings};
+use crate::cluster::Error;
+use lockbox_api::RoleAssignment;
+use lockbox_lifecycle::people::bindings;
 
 /// Activations end by the clock, so the set is compared from time to time too.
 const INTERVAL: Duration = Duration::from_secs(30);

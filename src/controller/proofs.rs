@@ -17,15 +17,13 @@ use super::{
     changes::{Change, Changes},
     retry::Retries,
 };
-use crate::{
-    api::{Moment, condition::fails},
-    cluster::{Cluster, Error},
-    lifecycle::{
-        Proof, Proofs,
-        admission::{Admission, Trial},
-        conditions::ADMISSION,
-        proofs::{ahead, clocks},
-    },
+use crate::cluster::{Cluster, Error};
+use lockbox_api::{Moment, condition::fails};
+use lockbox_lifecycle::{
+    Proof, Proofs,
+    admission::{Admission, Trial},
+    proofs::ADMISSION,
+    proofs::{ahead, clocks},
 };
 
 /// Time between two trials of admission and clock, while nothing changes.

@@ -20,11 +20,9 @@ use kube::{
 };
 
 use super::{Context, Guarded, retry::Retries};
-use crate::{
-    api::{LockboxRequest, LockboxSettings, Moment, Phase, RoleAssignment, names, request::Scope},
-    cluster::{Error, NotGranted},
-    lifecycle::{Action, Facts, GrantView, Proof, Proofs, RoleView, Step, facts, step},
-};
+use crate::cluster::{Error, NotGranted};
+use lockbox_api::{LockboxRequest, LockboxSettings, Moment, Phase, RoleAssignment, Scope, names};
+use lockbox_lifecycle::{Action, Facts, GrantView, Proof, Proofs, RoleView, Step, facts, step};
 
 /// Requests that are remembered at most.
 const MOST_REMEMBERED: usize = 20_000;

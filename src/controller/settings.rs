@@ -9,17 +9,15 @@ use std::{
 use kube::{ResourceExt, runtime::controller::Action as Requeue};
 
 use super::{Context, Guarded, retry::Retries};
-use crate::{
-    api::{
-        LockboxSettings, LockboxSettingsStatus, Moment,
-        condition::{Truth, set},
-        names,
-        settings::GroupResource,
-        time::whole_seconds,
-    },
-    cluster::{Error, EventRecord},
-    lifecycle::{Proof, RoleView, conditions, history::clip, services, settings as rules},
+use crate::cluster::{Error, EventRecord};
+use lockbox_api::{
+    LockboxSettings, LockboxSettingsStatus, Moment,
+    condition::{Truth, set},
+    names,
+    settings::GroupResource,
+    time::whole_seconds,
 };
+use lockbox_lifecycle::{Proof, RoleView, conditions, services, settings as rules, text::clip};
 
 /// Kinds come and go with what is installed in the cluster: the review of services is made anew after this time.
 const REVIEW: Duration = Duration::from_mins(5);

@@ -4,10 +4,8 @@
 use std::{sync::Arc, time::Duration};
 
 use super::Context;
-use crate::{
-    api::{LockboxRequest, Moment, Phase, request::Scope},
-    cluster::{Cluster, Error, FoundGrant},
-};
+use crate::cluster::{Cluster, Error, FoundGrant};
+use lockbox_api::{LockboxRequest, Moment, Phase, Scope};
 
 /// Time between two sweeps.
 const INTERVAL: Duration = Duration::from_mins(1);

@@ -6,7 +6,7 @@
 pub mod limits;
 pub mod texts;
 
-use lockbox::api::schema::definitions;
+use lockbox_api::schema::definitions;
 use serde_json::Value;
 
 /// One of the three kinds.

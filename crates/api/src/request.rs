@@ -1,0 +1,638 @@
+//! `LockboxRequest`: who asks for what, and what became of it.
+
+use std::{collections::BTreeMap, fmt};
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use kube::{CustomResource, KubeSchema};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{
+    AssignedRole, AuditAction, Circumstance, GrantForm, Identity, Origin, Phase, PrincipalKind, RuleEffect, Scope,
+    Verdict, duration::Duration, principal::Principal, rules, time::Moment,
+};
+
+/// Decisions that a request holds at most, on each side.
+pub const MOST_DECISIONS: usize = 16;
+
+/// What is asked for, fixed when the request is created; and what people decide about it later.
+#[derive(CustomResource, KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[kube(
+    group = "lockbox.dev",
+    version = "v1alpha1",
+    kind = "LockboxRequest",
+    doc = "A support engineer's request for time-bound access to a customer's resources. Create it, let the customer's approvers decide with kubectl patch --type=merge, and follow it in status.phase, conditions, history and Events.",
+    namespaced,
+    status = "LockboxRequestStatus",
+    derive = "PartialEq",
+    shortname = "lbr",
+    category = "lockbox",
+    selectable = ".status.phase",
+    selectable = ".status.closed",
+    selectable = ".spec.requester.username",
+    selectable = ".spec.service",
+    selectable = ".spec.scope",
+    printcolumn(name = "Requester", type_ = "string", json_path = ".spec.requester.username"),
+    printcolumn(name = "Service", type_ = "string", json_path = ".spec.service"),
+    printcolumn(name = "Level", type_ = "string", json_path = ".spec.accessLevel"),
+    printcolumn(name = "Ticket", type_ = "string", json_path = ".spec['supportRequest','incident'].id"),
+    printcolumn(name = "Phase", type_ = "string", json_path = ".status.phase"),
+    printcolumn(name = "Until", type_ = "string", json_path = ".status.until"),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
+    printcolumn(name = "Scope", type_ = "string", json_path = ".spec.scope", priority = 1),
+    // Not `[*].name`: the API server would show the first of them alone.
+    printcolumn(name = "Resources", type_ = "string", json_path = ".spec.resources", priority = 1),
+    printcolumn(name = "Assigned-To", type_ = "string", json_path = ".spec.supportRequest.assignedTo", priority = 1),
+    printcolumn(name = "Why", type_ = "string", json_path = ".status.message", priority = 1),
+    validation = rules::starts_undecided(),
+    validation = rules::forbidden("self.metadata.name.size() <= 63", "metadata.name has at most 63 characters: it becomes a label"),
+)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(
+    validation = rules::required_if("true", "requester", "say who asks: requester.username is your own user name, requester.groups are all your groups (Kubernetes 1.36 and later fills this in)"),
+    validation = rules::immutable_optional("supportRequest"),
+    validation = rules::immutable_optional("incident"),
+    validation = rules::immutable_optional("escalation"),
+    validation = rules::immutable_optional("resources"),
+    validation = rules::immutable_optional("duration"),
+    validation = rules::required_if("self.origin == 'SupportRequest'", "supportRequest", "a request that comes from a support request names it (id, url, summary)"),
+    validation = rules::required_if("self.origin == 'ProviderInitiated'", "incident", "a request that the provider starts itself names its incident (id, summary)"),
+    validation = rules::required_if("self.circumstance != 'Standard'", "incident", "a circumstance other than Standard names the incident that it belongs to"),
+    validation = rules::forbidden("self.circumstance == 'LegalDemand' || !has(self.incident) || has(self.incident.summary)", "an incident says what happened (only a legal demand may leave that out)").field_path(".incident.summary"),
+    validation = rules::write_once_map("internalDecisions"),
+    validation = rules::user_name_keys("internalDecisions"),
+    validation = rules::write_once_map("decisions"),
+    validation = rules::user_name_keys("decisions"),
+    validation = rules::shortens(),
+    validation = rules::leaves_out(),
+    validation = rules::write_once("cancellation"),
+    validation = rules::write_once("release"),
+    validation = rules::write_once("revocation"),
+)]
+pub struct LockboxRequestSpec {
+    /// Who asks: facts about the caller. The API server refuses what is not true of the caller; on Kubernetes 1.36 and
+    /// later leave this out and the API server fills it in.
+    #[x_kube(validation = rules::immutable())]
+    pub requester: Requester,
+    /// What started it: SupportRequest (the customer's ticket; supportRequest is then required) or ProviderInitiated
+    /// (a problem that the provider found; incident is then required).
+    #[x_kube(validation = rules::immutable())]
+    pub origin: Origin,
+    /// The customer's support ticket, as the provider states it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub support_request: Option<SupportRequest>,
+    /// The provider's own incident.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub incident: Option<Incident>,
+    /// Why another engineer asks than the one whom the ticket is assigned to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub escalation: Option<Escalation>,
+    /// Standard, or an exclusion: `BreakGlass` (an emergency outside standard operating procedure),
+    /// `PlatformTroubleshooting` (data may be seen by accident) or `LegalDemand` (an external legal demand for data). An
+    /// exclusion leaves a record for the customer and grants nothing.
+    #[x_kube(validation = rules::immutable())]
+    #[serde(default)]
+    pub circumstance: Circumstance,
+    /// Why the access is needed, for the approver to read. At most 4096 characters.
+    #[schemars(length(min = 1, max = 4096))]
+    #[x_kube(validation = rules::immutable(), validation = rules::visible())]
+    pub justification: String,
+    /// Subscription: this namespace. Tenant: the cluster (such a request lives in the tenant's home namespace).
+    #[x_kube(validation = rules::immutable())]
+    pub scope: Scope,
+    /// A name in the catalogue of services: kubectl get lockboxsettings default -o yaml lists them in status.services.
+    #[schemars(length(min = 1, max = 63), regex(pattern = rules::NAME))]
+    #[x_kube(validation = rules::immutable())]
+    pub service: String,
+    /// The objects to reach, by name; at most 32. Left out: the whole scope, and then rules and approvers see that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 32))]
+    #[x_kube(validation = rules::unique(), merge_strategy = ListMerge::Atomic)]
+    pub resources: Option<Vec<NamedObject>>,
+    /// A name in accessLevels of the LockboxSettings, such as RemoteDesktop, that the service allows.
+    #[schemars(length(min = 1, max = 63), regex(pattern = rules::NAME))]
+    #[x_kube(validation = rules::immutable())]
+    pub access_level: String,
+    /// How long, such as 8h or 90m, from 1s to 7d. Left out: the shortest of the settings' default, the access level's
+    /// maximum and the settings' maximum. Longer than a maximum is refused, never cut.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[x_kube(validation = rules::between("1s", "7d"))]
+    pub duration: Option<Duration>,
+    /// Shorthand for an entry in decisions under your own name (Kubernetes 1.36 and later).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub decision: Option<Decision>,
+    /// Shorthand for an entry in internalDecisions under your own name (Kubernetes 1.36 and later).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub internal_decision: Option<InternalDecision>,
+    /// What the provider's own approvers decided, by user name. Each writes one entry, under their own name, once.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(extend("maxProperties" = MOST_DECISIONS))]
+    pub internal_decisions: BTreeMap<String, InternalDecision>,
+    /// What the customer's approvers decided, by user name. Each writes one entry, under their own name, once.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(extend("maxProperties" = MOST_DECISIONS))]
+    pub decisions: BTreeMap<String, Decision>,
+    /// Written by the requester to withdraw a request that is not yet decided.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cancellation: Option<Ending>,
+    /// Written by the requester to give the access back early.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub release: Option<Ending>,
+    /// Written by an approver to end the access early.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revocation: Option<Ending>,
+}
+
+/// Facts about the caller.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
+#[x_kube(validation = rules::forbidden("!has(self.extra) || self.extra.all(k, k.size() <= 256)", "keys have at most 256 characters").field_path(".extra"))]
+pub struct Requester {
+    /// Your own user name.
+    #[schemars(length(min = 1, max = 256))]
+    #[x_kube(validation = rules::forbidden("!self.startsWith('system:')", "access is granted to people: a service account or component cannot ask for it"))]
+    pub username: String,
+    /// All the groups that you are in; at most 64.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64), inner(length(min = 1, max = 256)))]
+    #[x_kube(merge_strategy = ListMerge::Atomic)]
+    pub groups: Vec<String>,
+    /// Attributes that your sign-in gave you, such as a second factor; at most 8 keys of 8 values.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(extend("maxProperties" = 8))]
+    pub extra: BTreeMap<String, Values>,
+}
+
+// A type of its own because schemars has no attribute for the values of a map.
+/// The values of one attribute.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
+#[serde(transparent)]
+#[schemars(inline)]
+pub struct Values(
+    #[schemars(length(max = 8), inner(length(max = 256)), extend("x-kubernetes-list-type" = "atomic"))] pub Vec<String>,
+);
+
+/// The customer's support ticket.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct SupportRequest {
+    /// The ticket's number.
+    #[schemars(length(min = 1, max = 64), regex(pattern = r"^[!-~]+$"))]
+    pub id: String,
+    /// Link to the ticket, on a host of supportPortal.hosts in the LockboxSettings.
+    #[schemars(length(min = 9, max = 1024))]
+    #[x_kube(validation = rules::https())]
+    pub url: String,
+    /// What the ticket is about.
+    #[schemars(length(min = 1, max = 1024))]
+    #[x_kube(validation = rules::visible())]
+    pub summary: String,
+    /// Who opened it, of the customer's people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 256))]
+    #[x_kube(validation = rules::visible())]
+    pub opened_by: Option<String>,
+    /// When it was opened.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("maxLength" = 64))]
+    pub opened_at: Option<Moment>,
+    /// The engineer whom it is assigned to. When somebody else asks, everybody is told so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 256))]
+    #[x_kube(validation = rules::visible())]
+    pub assigned_to: Option<String>,
+    /// The problem so far, as the provider states it; at most 16 notes.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16))]
+    #[x_kube(merge_strategy = ListMerge::Atomic)]
+    pub history: Vec<Note>,
+}
+
+/// One note in a ticket's history.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
+pub struct Note {
+    /// When it was written.
+    #[schemars(extend("maxLength" = 64))]
+    pub at: Moment,
+    /// Who wrote it.
+    #[schemars(length(min = 1, max = 256))]
+    #[x_kube(validation = rules::visible())]
+    pub by: String,
+    /// The note.
+    #[schemars(length(min = 1, max = 1024))]
+    #[x_kube(validation = rules::visible())]
+    pub note: String,
+}
+
+/// The provider's own incident.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
+pub struct Incident {
+    /// The incident's number, or an opaque reference.
+    #[schemars(length(min = 1, max = 64), regex(pattern = r"^[!-~]+$"))]
+    pub id: String,
+    /// Link to it, on a host of supportPortal.hosts in the LockboxSettings.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 9, max = 1024))]
+    #[x_kube(validation = rules::https())]
+    pub url: Option<String>,
+    /// What happened. Only a legal demand may leave it out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 1024))]
+    #[x_kube(validation = rules::visible())]
+    pub summary: Option<String>,
+}
+
+/// Why another engineer asks than the assigned one.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
+pub struct Escalation {
+    /// The provider's team that took over.
+    #[schemars(length(min = 1, max = 128))]
+    #[x_kube(validation = rules::visible())]
+    pub team: String,
+    /// Why that team took over.
+    #[schemars(length(min = 1, max = 1024))]
+    #[x_kube(validation = rules::visible())]
+    pub reason: String,
+}
+
+/// One object by name. The name is never empty: to RBAC an empty name would stand for all.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct NamedObject {
+    /// API group; empty for the core group.
+    #[serde(default)]
+    #[schemars(length(max = 64), regex(pattern = r"^[a-z0-9.-]*$"))]
+    pub group: String,
+    /// Plural name of the kind, such as pods.
+    #[schemars(length(min = 1, max = 63), regex(pattern = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"))]
+    pub resource: String,
+    /// Name of the object.
+    #[schemars(length(min = 1, max = 253), regex(pattern = r"^[a-zA-Z0-9:._-]+$"))]
+    pub name: String,
+}
+
+impl fmt::Display for NamedObject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.resource)?;
+        if !self.group.is_empty() {
+            write!(f, ".{}", self.group)?;
+        }
+        write!(f, "/{}", self.name)
+    }
+}
+
+/// A decision of one of the customer's approvers.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct Decision {
+    /// Approve or Deny.
+    pub verdict: Verdict,
+    /// Why: shown in history and Events. At most 512 characters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 512))]
+    #[x_kube(validation = rules::visible())]
+    pub reason: Option<String>,
+    /// The group through which you are an approver. Not needed when you are named yourself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 256))]
+    pub group: Option<String>,
+    /// Shortens the time that was asked for, such as 4h, from 1s to 7d; never lengthens it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[x_kube(validation = rules::between("1s", "7d"))]
+    pub duration: Option<Duration>,
+    /// Leaves out some of the resources that were asked for: name those that stay, at least one. Never adds any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 32))]
+    #[x_kube(validation = rules::unique(), merge_strategy = ListMerge::Atomic)]
+    pub resources: Option<Vec<NamedObject>>,
+    /// The hash in status.effect, where you approve exactly what that describes and nothing else.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 71, max = 71), regex(pattern = r"^sha256:[0-9a-f]{64}$"))]
+    pub effect_hash: Option<String>,
+}
+
+/// A decision of one of the provider's own approvers.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
+pub struct InternalDecision {
+    /// Approve or Deny.
+    pub verdict: Verdict,
+    /// Why: shown in history and Events. At most 512 characters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 512))]
+    #[x_kube(validation = rules::visible())]
+    pub reason: Option<String>,
+    /// The group through which you are an approver. Not needed when you are named yourself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 256))]
+    pub group: Option<String>,
+}
+
+/// Who ended something early, and why.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
+pub struct Ending {
+    /// Your own user name (Kubernetes 1.36 and later fills it in).
+    #[serde(default)]
+    #[schemars(length(max = 256))]
+    pub by: String,
+    /// Why: shown in history and Events. At most 512 characters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 512))]
+    #[x_kube(validation = rules::visible())]
+    pub reason: Option<String>,
+}
+
+/// What became of a request. Written by the operator alone, by compare-and-swap.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(
+    validation = rules::next_phase(),
+    validation = rules::kept("history"),
+    validation = rules::kept("approvers"),
+    validation = rules::kept("barred"),
+    validation = rules::kept("evaluateUntil"),
+    validation = rules::kept("internalUntil"),
+    validation = rules::kept("notifiedAt"),
+    validation = rules::kept("pendingUntil"),
+    validation = rules::kept("approvedAt"),
+    validation = rules::kept("accessUntil"),
+    validation = rules::kept("grantedAt"),
+    validation = rules::kept("endedAt"),
+    validation = rules::forbidden("!has(self.phase) || self.phase != 'AccessGranted' || (has(self.accessUntil) && has(self.grantedAt))", "access is granted only until a recorded moment").field_path(".accessUntil"),
+)]
+pub struct LockboxRequestStatus {
+    /// The generation of the request that this status is about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+    /// Where the request stands.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub phase: Option<Phase>,
+    /// Why it stands there, as one word.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64))]
+    pub reason: Option<String>,
+    /// Why it stands there and what to do next, in a sentence.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 1024))]
+    pub message: Option<String>,
+    /// The deadline of the present phase, or the moment at which the request ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("maxLength" = 64))]
+    pub until: Option<Moment>,
+    /// Conditions by type: `JitEvaluated`, `InternallyApproved`, `CustomerNotified`, Approved, `AccessGranted`, Finished.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 8))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
+    pub conditions: Vec<Condition>,
+    /// What the JIT rules said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub jit: Option<JitResult>,
+    /// What the provider's own approvers must approve, rule by rule.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["rule".into()]))]
+    pub internal_approvals: Vec<InternalApproval>,
+    /// How many of the customer's approvers must approve.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 16))]
+    pub required_approvals: Option<i32>,
+    /// Who may decide for the customer. Taken once, when the request left Evaluating; nobody added later counts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["kind".into(), "name".into()]), validation = rules::once("the snapshot of approvers is taken once"))]
+    pub approvers: Option<Vec<Approver>>,
+    /// Who may not decide although a `RoleAssignment` names them, and why.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 32))]
+    #[x_kube(merge_strategy = ListMerge::Atomic)]
+    pub excluded_approvers: Vec<ExcludedApprover>,
+    /// The provider's people: they never decide for the customer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[x_kube(validation = rules::once("is recorded once and never changed"))]
+    pub barred: Option<Barred>,
+    /// What the access can do, in words, and its hash.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub effect: Option<Effect>,
+    /// How long access lasts from the approval on, such as 8h.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub duration: Option<Duration>,
+    /// Until when the request waits to be evaluated.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("maxLength" = 64))]
+    #[x_kube(validation = rules::once("a deadline is recorded once and never moved"))]
+    pub evaluate_until: Option<Moment>,
+    /// Until when the provider's own approvers may decide.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("maxLength" = 64))]
+    #[x_kube(validation = rules::once("a deadline is recorded once and never moved"))]
+    pub internal_until: Option<Moment>,
+    /// When the customer was asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("maxLength" = 64))]
+    #[x_kube(validation = rules::once("a moment is recorded once and never moved"))]
+    pub notified_at: Option<Moment>,
+    /// Until when the customer may decide.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("maxLength" = 64))]
+    #[x_kube(validation = rules::once("a deadline is recorded once and never moved"))]
+    pub pending_until: Option<Moment>,
+    /// When it was approved: access lasts from here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("maxLength" = 64))]
+    #[x_kube(validation = rules::once("a moment is recorded once and never moved"))]
+    pub approved_at: Option<Moment>,
+    /// Until when access lasts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("maxLength" = 64))]
+    #[x_kube(validation = rules::once("a deadline is recorded once and never moved"))]
+    pub access_until: Option<Moment>,
+    /// When access began.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("maxLength" = 64))]
+    #[x_kube(validation = rules::once("a moment is recorded once and never moved"))]
+    pub granted_at: Option<Moment>,
+    /// When the request ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("maxLength" = 64))]
+    #[x_kube(validation = rules::once("a moment is recorded once and never moved"))]
+    pub ended_at: Option<Moment>,
+    /// The objects that make up the access.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub grant: Option<Grant>,
+    /// Everything that happened, one entry an action, chained by hashes; it only grows.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["sequence".into()]),
+        validation = rules::forbidden("self.size() >= oldSelf.size()", "the history only grows"),
+        validation = rules::forbidden("self.all(e, e.sequence <= self.size())", "entries are numbered 1, 2, 3 without a gap"))]
+    pub history: Vec<Entry>,
+    /// How many entries of the history are published as Events.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0))]
+    pub events_published: Option<i64>,
+    /// Finished, and every Event published: the operator does not look at it any more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub closed: Option<bool>,
+}
+
+/// What the JIT rules said.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct JitResult {
+    /// The rules that matched; on Deny, those that denied.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 128), inner(length(max = 63)))]
+    #[x_kube(merge_strategy = ListMerge::Atomic)]
+    pub rules: Vec<String>,
+    /// Permit or Deny.
+    pub verdict: RuleEffect,
+    /// What the matching rules demanded of the requester's identity, added up.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub identity: Option<Identity>,
+    /// Why, in a sentence.
+    #[schemars(length(max = 1024))]
+    pub message: String,
+}
+
+/// Internal approvals that one rule demands.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct InternalApproval {
+    /// Name of the rule.
+    #[schemars(length(min = 1, max = 63))]
+    pub rule: String,
+    /// Who may approve for the provider.
+    #[schemars(length(min = 1, max = 4))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["kind".into(), "name".into()]))]
+    pub approvers: Vec<Principal>,
+    /// How many of them must approve.
+    #[schemars(range(min = 1, max = 16))]
+    pub count: i32,
+}
+
+/// Somebody who may decide for the customer.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[serde(rename_all = "camelCase")]
+pub struct Approver {
+    /// User or Group.
+    pub kind: PrincipalKind,
+    /// Name of the user or group.
+    #[schemars(length(min = 1, max = 256))]
+    pub name: String,
+    /// The role that makes them an approver.
+    pub role: AssignedRole,
+    /// The `RoleAssignment`, as namespace/name.
+    #[schemars(length(max = 320))]
+    pub assignment: String,
+    /// Its UID: an assignment of the same name made later is another one.
+    #[schemars(length(max = 64))]
+    pub uid: String,
+    /// When the activation of an Eligible assignment ends; the decision must be processed before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("maxLength" = 64))]
+    pub active_until: Option<Moment>,
+}
+
+/// Somebody who may not decide, and why.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ExcludedApprover {
+    /// User or Group.
+    pub kind: PrincipalKind,
+    /// Name of the user or group.
+    #[schemars(length(min = 1, max = 256))]
+    pub name: String,
+    /// Why, as one word.
+    #[schemars(length(max = 64))]
+    pub reason: String,
+    /// Why, in a sentence.
+    #[schemars(length(max = 320))]
+    pub message: String,
+}
+
+/// The provider's people, who never decide for the customer.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Barred {
+    /// Their user names.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64), inner(length(max = 256)))]
+    #[x_kube(merge_strategy = ListMerge::Atomic)]
+    pub users: Vec<String>,
+    /// Names of their groups.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64), inner(length(max = 256)))]
+    #[x_kube(merge_strategy = ListMerge::Atomic)]
+    pub groups: Vec<String>,
+}
+
+/// What the access can do.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[serde(rename_all = "camelCase")]
+pub struct Effect {
+    /// Whole: everything of these kinds in the scope. Named: the named objects alone.
+    pub form: GrantForm,
+    /// The access level's `ClusterRole`.
+    #[schemars(length(max = 253))]
+    pub role: String,
+    /// What it allows, rule by rule, in words.
+    #[schemars(length(max = 64), inner(length(max = 512)))]
+    #[x_kube(merge_strategy = ListMerge::Atomic)]
+    pub rules: Vec<String>,
+    /// What of the access level is left out, and why.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64), inner(length(max = 512)))]
+    #[x_kube(merge_strategy = ListMerge::Atomic)]
+    pub left_out: Vec<String>,
+    /// Hash over exactly what is granted. An approver may repeat it as effectHash in a decision.
+    #[schemars(length(min = 71, max = 71))]
+    pub hash: String,
+}
+
+/// The objects that make up the access.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[serde(rename_all = "camelCase")]
+pub struct Grant {
+    /// Name shared by the Role (or `ClusterRole`), its binding and, in the subscription scope, the deadline Job.
+    #[schemars(length(max = 63))]
+    pub name: String,
+    /// What was approved of the requested resources; absent when the whole scope was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 32))]
+    #[x_kube(merge_strategy = ListMerge::Atomic)]
+    pub resources: Option<Vec<NamedObject>>,
+}
+
+/// One action in the history.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = rules::once("an entry of the history is never changed"))]
+pub struct Entry {
+    /// Number of the entry: 1, 2, 3 and so on.
+    #[schemars(range(min = 1))]
+    pub sequence: i64,
+    /// When the operator recorded it.
+    #[schemars(extend("maxLength" = 64))]
+    pub at: Moment,
+    /// What happened; also the Event's reason.
+    pub action: AuditAction,
+    /// Who did it; lockbox where a rule or a clock did.
+    #[schemars(length(min = 1, max = 256))]
+    pub actor: String,
+    /// The phase after it.
+    pub phase: Phase,
+    /// The reason that the actor gave, in their own words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 512))]
+    pub reason: Option<String>,
+    /// What happened, in a sentence.
+    #[schemars(length(max = 512))]
+    pub message: String,
+    /// JIT rules that decided something here.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16), inner(length(max = 63)))]
+    #[x_kube(merge_strategy = ListMerge::Atomic)]
+    pub rules: Vec<String>,
+    /// Facts about the requester that those rules used.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 8), inner(length(max = 64)))]
+    #[x_kube(merge_strategy = ListMerge::Atomic)]
+    pub facts: Vec<String>,
+    /// SHA-256 over the hash of the entry before and this entry, as sha256: and 64 hexadecimal digits.
+    #[schemars(length(min = 71, max = 71), regex(pattern = r"^sha256:[0-9a-f]{64}$"))]
+    pub hash: String,
+}

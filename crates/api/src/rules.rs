@@ -1,0 +1,181 @@
+//! CEL rules that the three kinds share, each written once.
+//!
+//! Transition rules guard both sides with `has()`: otherwise a field that is absent turns every later write, status
+//! included, into an error.
+
+use kube::core::{Message, Reason, Rule};
+
+use super::{
+    Phase,
+    duration::{Duration, is_legal, seconds},
+};
+
+/// One of ours, or one of Kubernetes' own names.
+pub(super) const NAME: &str = r"^[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$";
+/// Control, bidirectional, zero-width and other invisible characters: a text that holds one can show an approver
+/// something else than it says. Line feed and tab are ordinary in a text of several lines. The escapes are CEL's own: the
+/// regular expression holds the characters themselves.
+const INVISIBLE: &str = concat!(
+    r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u00ad\u034f\u061c\u115f\u1160\u180b-\u180f\u200b-\u200f\u2028-\u202e\u2060-\u206f",
+    r"\u3164\ufeff\uffa0\ufff9-\ufffb\U000e0000-\U000e0fff]",
+);
+
+pub(super) fn forbidden(rule: impl Into<String>, message: impl Into<Message>) -> Rule {
+    Rule::new(rule).message(message).reason(Reason::FieldValueForbidden)
+}
+
+const ASK_ANEW: &str = "is immutable: to ask for something else, create a new request";
+
+pub(super) fn immutable() -> Rule {
+    forbidden("self == oldSelf", ASK_ANEW)
+}
+
+/// On the parent, for a field that may be absent: it may be neither added, changed nor taken away.
+pub(super) fn immutable_optional(field: &str) -> Rule {
+    forbidden(
+        format!("has(self.{field}) == has(oldSelf.{field}) && (!has(self.{field}) || self.{field} == oldSelf.{field})"),
+        ASK_ANEW,
+    )
+    .field_path(format!(".{field}"))
+}
+
+pub(super) fn required_if(condition: &str, field: &str, message: &'static str) -> Rule {
+    Rule::new(format!("!({condition}) || has(self.{field})"))
+        .message(message)
+        .field_path(format!(".{field}"))
+        .reason(Reason::FieldValueRequired)
+}
+
+/// A map whose entries are recorded for good.
+pub(super) fn write_once_map(field: &str) -> Rule {
+    forbidden(
+        format!(
+            "!has(oldSelf.{field}) || (has(self.{field}) && oldSelf.{field}.all(k, k in self.{field} && self.{field}[k] == oldSelf.{field}[k]))"
+        ),
+        Message::Expression(format!(
+            "'a recorded decision can be neither changed nor taken back: %s'.format([oldSelf.{field}.filter(k, !has(self.{field}) || !(k in self.{field}) || self.{field}[k] != oldSelf.{field}[k])])"
+        )),
+    )
+    .field_path(format!(".{field}"))
+}
+
+pub(super) fn user_name_keys(field: &str) -> Rule {
+    forbidden(
+        format!("!has(self.{field}) || self.{field}.all(k, k.size() > 0 && k.size() <= 256)"),
+        "keys are user names of at most 256 characters",
+    )
+    .field_path(format!(".{field}"))
+}
+
+pub(super) fn write_once(field: &str) -> Rule {
+    forbidden(
+        format!("!has(oldSelf.{field}) || (has(self.{field}) && self.{field} == oldSelf.{field})"),
+        "is recorded and can be neither changed nor taken back",
+    )
+    .field_path(format!(".{field}"))
+}
+
+/// On the parent: once there, the field stays.
+pub(super) fn kept(field: &str) -> Rule {
+    forbidden(format!("!has(oldSelf.{field}) || has(self.{field})"), "is recorded once and never taken back")
+        .field_path(format!(".{field}"))
+}
+
+/// On the field: once there, the value stays.
+pub(super) fn once(message: &'static str) -> Rule {
+    forbidden("self == oldSelf", message)
+}
+
+/// On a duration: its bounds.
+pub(super) fn between(least: &str, most: &str) -> Rule {
+    let bound = |text: &str| text.parse::<Duration>().map_or(1, Duration::seconds);
+    let length = seconds("self");
+    Rule::new(format!("!{} || ({length} >= {} && {length} <= {})", is_legal("self"), bound(least), bound(most)))
+        .message(format!("must be between {least} and {most}").as_str())
+}
+
+// A regular expression and not `getScheme` and `getHost`: the scheme's case would not matter to them, and
+// `HTTPS://user@host` would pass the look for a user name.
+pub(super) fn https() -> Rule {
+    Rule::new("isURL(self) && self.matches('^https://[^/@?#:][^/@]*(/.*)?$') && !self.matches('[^!-~]')")
+        .message("must be an https URL without a user name in it, such as https://support.example/123")
+}
+
+/// On a text that is shown to somebody who decides.
+pub(super) fn visible() -> Rule {
+    forbidden(
+        format!("!self.matches('{INVISIBLE}')"),
+        "must not hold control, zero-width or bidirectional characters: they hide what is written",
+    )
+}
+
+pub(super) fn not_built_in() -> Rule {
+    forbidden(
+        "!self.startsWith('system:')",
+        "must not be a built-in user or group (system:...): it would stand for everybody, or for a component",
+    )
+}
+
+/// On a list of groups by which a fact is recognised.
+pub(super) fn no_built_in_groups() -> Rule {
+    forbidden(
+        "!has(self.groups) || self.groups.all(g, !g.startsWith('system:'))",
+        "must not name a built-in group (system:...): everybody who is signed in would have the fact",
+    )
+    .field_path(".groups")
+}
+
+/// On a list of objects: none stands there twice.
+pub(super) fn unique() -> Rule {
+    forbidden("self.all(r, self.exists_one(o, o == r))", "names an object twice")
+}
+
+/// On the request: a decision may shorten, never lengthen.
+pub(super) fn shortens() -> Rule {
+    forbidden(
+        format!(
+            "!has(self.duration) || !has(self.decisions) || self.decisions.all(k, !has(self.decisions[k].duration) || {} <= {})",
+            seconds("self.decisions[k].duration"),
+            seconds("self.duration")
+        ),
+        "a decision can shorten the time that was asked for (spec.duration), not lengthen it",
+    )
+    .field_path(".decisions")
+}
+
+/// On the request: a decision may leave resources out, never add any. Fields are compared one by one: `==` between
+/// objects from two places of a schema does not compile.
+pub(super) fn leaves_out() -> Rule {
+    forbidden(
+        "!has(self.decisions) || self.decisions.all(k, !has(self.decisions[k].resources) || (has(self.resources) && self.decisions[k].resources.all(r, self.resources.exists(a, a.name == r.name && a.resource == r.resource && a.group == r.group))))",
+        "a decision can leave out resources that were asked for (spec.resources), not add any",
+    )
+    .field_path(".decisions")
+}
+
+/// On the request's root: nothing is decided at creation.
+pub(super) fn starts_undecided() -> Rule {
+    forbidden(
+        "has(self.status) || !(has(self.spec.decision) || has(self.spec.internalDecision) || (has(self.spec.internalDecisions) && self.spec.internalDecisions.size() > 0) || (has(self.spec.decisions) && self.spec.decisions.size() > 0) || has(self.spec.cancellation) || has(self.spec.release) || has(self.spec.revocation))",
+        "a request starts undecided: decisions, cancellation, release and revocation are written after Lockbox has taken it up (status.phase)",
+    )
+    .field_path(".spec")
+}
+
+/// On the status: the phase moves along the edges of [`Phase::next`] alone.
+pub(super) fn next_phase() -> Rule {
+    let quoted = |phases: &[Phase]| phases.iter().map(|p| format!("'{p}'")).collect::<Vec<_>>().join(",");
+    let live: Vec<Phase> = Phase::ALL.into_iter().filter(|phase| !phase.is_terminal()).collect();
+    let table = live.iter().map(|phase| format!("'{phase}':[{}]", quoted(phase.next()))).collect::<Vec<_>>().join(",");
+    forbidden(
+        format!(
+            "!has(oldSelf.phase) || (has(self.phase) && (self.phase == oldSelf.phase || (oldSelf.phase in [{}] && self.phase in {{{table}}}[oldSelf.phase])))",
+            quoted(&live)
+        ),
+        Message::Expression(
+            "'the lifecycle has no step from %s to %s'.format([oldSelf.phase, has(self.phase) ? self.phase : 'nothing'])"
+                .into(),
+        ),
+    )
+    .field_path(".phase")
+}

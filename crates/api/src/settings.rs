@@ -1,0 +1,635 @@
+//! `LockboxSettings`: the one configuration of Lockbox in a cluster.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use kube::{CustomResource, KubeSchema, core::Message};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{
+    Circumstance, GrantForm, Identity, Origin, RuleEffect, Scope,
+    duration::{Duration, seconds},
+    principal::Principal,
+    rules,
+    time::Moment,
+};
+
+/// Whether Lockbox is on, who the provider's people are, what can be asked for, and by which rules.
+#[derive(CustomResource, KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[kube(
+    group = "lockbox.dev",
+    version = "v1alpha1",
+    kind = "LockboxSettings",
+    doc = "The one configuration of Lockbox in a cluster. Its name is default.",
+    plural = "lockboxsettings",
+    singular = "lockboxsettings",
+    status = "LockboxSettingsStatus",
+    derive = "PartialEq",
+    shortname = "lbs",
+    category = "lockbox",
+    printcolumn(name = "Enabled", type_ = "boolean", json_path = ".status.enabled"),
+    printcolumn(name = "Plan", type_ = "string", json_path = ".spec.supportPlan"),
+    printcolumn(name = "Ready", type_ = "string", json_path = r#".status.conditions[?(@.type=="Ready")].status"#),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
+    printcolumn(name = "Why", type_ = "string", json_path = r#".status.conditions[?(@.type=="Ready")].message"#, priority = 1),
+    validation = rules::forbidden("self.metadata.name == 'default'", Message::Expression("'there is one LockboxSettings in a cluster: name it default, not %s'.format([self.metadata.name])".into())),
+)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(
+    validation = grant_default_fits(),
+    validation = level_maximum_fits(),
+    validation = rules_name_known_levels(),
+    validation = rules::forbidden("!has(self.services) || !has(self.accessLevels) || self.services.all(s, !has(s.accessLevels) || s.accessLevels.all(a, self.accessLevels.exists(l, l.name == a)))", "a service names an access level that is not in accessLevels").field_path(".services"),
+)]
+pub struct LockboxSettingsSpec {
+    /// Manual: enabled says whether Lockbox is on. `AutomaticWithPlan`: it is on with a qualifying support plan, as in
+    /// the 2019 and 2020 editions of the service.
+    #[serde(default)]
+    pub enablement: Enablement,
+    /// Whether Lockbox is on, when enablement is Manual.
+    #[serde(default)]
+    pub enabled: bool,
+    /// The customer's support plan, from small to large: Basic, Developer, Standard, `ProfessionalDirect`. With Basic no
+    /// request is processed.
+    pub support_plan: SupportPlan,
+    /// Which origins of requests are accepted: `SupportRequest` (the customer's ticket), `ProviderInitiated` (a problem
+    /// that the provider found).
+    #[serde(default = "all_origins")]
+    #[schemars(length(min = 1, max = 2))]
+    #[x_kube(merge_strategy = ListMerge::Set)]
+    pub origins: Vec<Origin>,
+    /// The provider's people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub provider: Option<Provider>,
+    /// Where support tickets and incidents are shown.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub support_portal: Option<SupportPortal>,
+    /// How long a request waits for the customer, such as 4d, from 1s to 30d; then it expires.
+    #[serde(default = "default_pending")]
+    #[x_kube(validation = rules::between("1s", "30d"))]
+    pub pending_timeout: Duration,
+    /// How long a request waits for the provider's own approvers, before the customer is asked, such as 4d, from 1s to
+    /// 30d; then it expires.
+    #[serde(default = "default_pending")]
+    #[x_kube(validation = rules::between("1s", "30d"))]
+    pub internal_timeout: Duration,
+    /// How long access lasts.
+    #[serde(default)]
+    pub grant: GrantLimits,
+    /// Who of the customer approves, and how many must.
+    #[serde(default)]
+    pub approvals: Approvals,
+    /// Whether requests for services in preview are processed.
+    #[serde(default)]
+    pub preview_services: PreviewServices,
+    /// Adds to the built-in catalogue of services, or overrides an entry of the same name. At most 64.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
+    pub services: Vec<Service>,
+    /// What can be asked for, each a `ClusterRole` with its limits. At most 32.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 32))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
+    pub access_levels: Vec<AccessLevel>,
+    /// How the two facts about a requester's identity are recognised.
+    #[serde(default)]
+    pub identity: IdentityFacts,
+    /// The just-in-time rules.
+    #[serde(default)]
+    pub jit: Jit,
+    /// Exclusions that may be recorded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exclusions: Option<Exclusions>,
+}
+
+fn all_origins() -> Vec<Origin> {
+    vec![Origin::SupportRequest, Origin::ProviderInitiated]
+}
+
+fn default_pending() -> Duration {
+    Duration::DEFAULT_PENDING
+}
+
+fn grant_default_fits() -> kube::core::Rule {
+    rules::forbidden(
+        format!("{} <= {}", seconds("self.grant.default"), seconds("self.grant.maximum")),
+        "grant.default must not be longer than grant.maximum",
+    )
+    .field_path(".grant.default")
+}
+
+fn level_maximum_fits() -> kube::core::Rule {
+    let fits = format!("!has(l.maximum) || {} <= {}", seconds("l.maximum"), seconds("self.grant.maximum"));
+    rules::forbidden(
+        format!("!has(self.accessLevels) || self.accessLevels.all(l, {fits})"),
+        Message::Expression(format!(
+            "'the maximum of access levels %s is longer than grant.maximum'.format([self.accessLevels.filter(l, !({fits})).map(l, l.name)])"
+        )),
+    )
+    .field_path(".accessLevels")
+}
+
+fn rules_name_known_levels() -> kube::core::Rule {
+    let known = "!has(r.match) || !has(r.match.accessLevels) || r.match.accessLevels.all(a, has(self.accessLevels) && self.accessLevels.exists(l, l.name == a))";
+    rules::forbidden(
+        format!("!has(self.jit) || !has(self.jit.rules) || self.jit.rules.all(r, {known})"),
+        Message::Expression(format!(
+            "'rules %s name an access level that is not in accessLevels'.format([self.jit.rules.filter(r, !({known})).map(r, r.name)])"
+        )),
+    )
+    .field_path(".jit.rules")
+}
+
+/// How Lockbox is switched on (M3).
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Enablement {
+    /// `enabled` decides.
+    #[default]
+    Manual,
+    /// On with a qualifying support plan.
+    AutomaticWithPlan,
+}
+
+/// The customer's support plan, from small to large (M2).
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum SupportPlan {
+    /// Too small for Lockbox.
+    Basic,
+    /// The least that Lockbox needs.
+    Developer,
+    /// More.
+    Standard,
+    /// Most.
+    ProfessionalDirect,
+}
+
+/// The provider's people.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
+pub struct Provider {
+    /// Who may request access. They get the rights to do so; anybody else's request is refused.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["kind".into(), "name".into()]))]
+    pub engineers: Vec<Principal>,
+}
+
+/// Where tickets are shown.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
+pub struct SupportPortal {
+    /// Hosts that links to tickets and incidents may point to.
+    #[schemars(length(max = 16), inner(length(min = 1, max = 253)))]
+    #[x_kube(merge_strategy = ListMerge::Set)]
+    pub hosts: Vec<String>,
+}
+
+/// How long access lasts.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct GrantLimits {
+    /// How long when the request does not say, such as 8h, from 1s to 7d.
+    #[serde(default = "default_grant")]
+    #[x_kube(validation = rules::between("1s", "7d"))]
+    pub default: Duration,
+    /// The longest that may be asked for, such as 24h, from 1s to 7d. More is refused, never cut.
+    #[serde(default = "default_maximum")]
+    #[x_kube(validation = rules::between("1s", "7d"))]
+    pub maximum: Duration,
+    /// Whether access needs the safety net in the cluster, which ends it while the operator is down. Required: access
+    /// waits until status shows SafetyNet. Preferred: it is given without, too.
+    #[serde(default)]
+    pub safety_net: SafetyNet,
+}
+
+/// Whether access needs the safety net in the cluster.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SafetyNet {
+    /// Without it no access is given.
+    #[default]
+    Required,
+    /// Access is given without it, too.
+    Preferred,
+}
+
+fn default_grant() -> Duration {
+    Duration::DEFAULT_GRANT
+}
+
+fn default_maximum() -> Duration {
+    Duration::DEFAULT_MAXIMUM
+}
+
+impl Default for GrantLimits {
+    fn default() -> Self {
+        Self { default: Duration::DEFAULT_GRANT, maximum: Duration::DEFAULT_MAXIMUM, safety_net: SafetyNet::default() }
+    }
+}
+
+/// Who of the customer approves.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+pub struct Approvals {
+    /// How many different approvers must approve; the first Deny ends the request.
+    #[serde(default = "one")]
+    #[schemars(range(min = 1, max = 16))]
+    pub required: i32,
+    /// Who approves requests in a subscription. `ByScope`: the Owners and Lockbox Approvers of the namespace.
+    /// `OwnerOrGlobalAdministrator`: the Owners of the namespace, and Global Administrators. `OwnerOnly`: the Owners of the
+    /// namespace. Tenant requests always go to Global Administrators.
+    #[serde(default)]
+    pub model: ApproverModel,
+}
+
+fn one() -> i32 {
+    1
+}
+
+impl Default for Approvals {
+    fn default() -> Self {
+        Self { required: 1, model: ApproverModel::default() }
+    }
+}
+
+/// Who the designated approvers of a request are (M9), by edition of the service. Tenant requests always go to Global
+/// Administrators.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum ApproverModel {
+    /// Newest edition: subscription requests go to Owners and Lockbox Approvers there.
+    #[default]
+    ByScope,
+    /// 2023: subscription requests go to Owners there and to Global Administrators.
+    OwnerOrGlobalAdministrator,
+    /// 2019 to 2021: subscription requests go to Owners there.
+    OwnerOnly,
+}
+
+/// Whether services in preview are processed.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = rules::forbidden("self.optIn == 'Listed' || !has(self.names) || self.names.size() == 0", "names are read only when optIn is Listed").field_path(".names"))]
+pub struct PreviewServices {
+    /// Whose requests are processed. None: of no service in preview. All: of every one. Listed: of those in names.
+    #[serde(default)]
+    pub opt_in: PreviewOptIn,
+    /// Services in preview that the customer opts into.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64), inner(length(min = 1, max = 63)))]
+    #[x_kube(merge_strategy = ListMerge::Set)]
+    pub names: Vec<String>,
+}
+
+/// Which services in preview the customer opts into.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum PreviewOptIn {
+    /// None of them.
+    #[default]
+    None,
+    /// All of them.
+    All,
+    /// The listed ones.
+    Listed,
+}
+
+/// An entry of the catalogue of services.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct Service {
+    /// What requests name it.
+    #[schemars(length(min = 1, max = 63), regex(pattern = rules::NAME))]
+    pub name: String,
+    /// Its name in the documents.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 128))]
+    pub display_name: Option<String>,
+    /// How far the service is supported. `GeneralAvailability`: for everybody. Preview: for customers who opt in
+    /// (previewServices). `NotSupported`: not at all.
+    pub stage: Stage,
+    /// Stages of single access levels, where they differ.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["accessLevel".into()]))]
+    pub scenarios: Vec<Scenario>,
+    /// Scopes that may be asked for: Subscription (a namespace), Tenant (the cluster).
+    #[serde(default = "subscription_only")]
+    #[schemars(length(min = 1, max = 2))]
+    #[x_kube(merge_strategy = ListMerge::Set)]
+    pub scopes: Vec<Scope>,
+    /// Kinds of objects that belong to it. A kind of another service is refused.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 32))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["group".into(), "resource".into()]))]
+    pub resources: Vec<GroupResource>,
+    /// Names of the access levels that make sense for it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16), inner(length(min = 1, max = 63)))]
+    #[x_kube(merge_strategy = ListMerge::Set)]
+    pub access_levels: Vec<String>,
+    /// Other names that requests may give it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 8), inner(length(min = 1, max = 63)))]
+    #[x_kube(merge_strategy = ListMerge::Set)]
+    pub aliases: Vec<String>,
+    /// What to do where it is not supported.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 256))]
+    pub advice: Option<String>,
+}
+
+fn subscription_only() -> Vec<Scope> {
+    vec![Scope::Subscription]
+}
+
+/// How far a service is supported (M4).
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Stage {
+    /// Supported.
+    GeneralAvailability,
+    /// Supported for customers who opt in.
+    Preview,
+    /// Expressly not supported.
+    NotSupported,
+}
+
+/// The stage of one access level of a service.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct Scenario {
+    /// Name of the access level.
+    #[schemars(length(min = 1, max = 63))]
+    pub access_level: String,
+    /// How far that access level is supported: `GeneralAvailability`, Preview or `NotSupported`.
+    pub stage: Stage,
+}
+
+/// A kind of object by group and plural name.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct GroupResource {
+    /// API group; empty for the core group.
+    #[serde(default)]
+    #[schemars(length(max = 64), regex(pattern = r"^[a-z0-9.-]*$"))]
+    pub group: String,
+    /// Plural name of the kind, such as pods.
+    #[schemars(length(min = 1, max = 63), regex(pattern = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"))]
+    pub resource: String,
+}
+
+/// Something that can be asked for: a `ClusterRole` and its limits.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct AccessLevel {
+    /// What requests name it.
+    #[schemars(length(min = 1, max = 63), regex(pattern = rules::NAME))]
+    pub name: String,
+    /// The `ClusterRole` that says what it can do; it bears the label lockbox.dev/access-level: "true".
+    #[schemars(length(min = 1, max = 253), regex(pattern = r"^[a-zA-Z0-9:._-]+$"))]
+    pub cluster_role: String,
+    /// Whether it reaches customer data; then the customer is asked. Saying false of a role that does is refused.
+    #[serde(default = "yes")]
+    pub customer_data: bool,
+    /// The longest that it may be granted for, such as 8h, from 1s to 7d, and not longer than grant.maximum.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[x_kube(validation = rules::between("1s", "7d"))]
+    pub maximum: Option<Duration>,
+    /// Names of the services that it serves; left out: any service whose own entry allows it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 64), inner(length(min = 1, max = 63)))]
+    #[x_kube(merge_strategy = ListMerge::Set)]
+    pub services: Option<Vec<String>>,
+    /// Kinds that share their objects' names by design, such as a virtual machine and its running instance: a request
+    /// for an object of one reaches the objects of that name of the others.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16))]
+    #[x_kube(merge_strategy = ListMerge::Atomic)]
+    pub same_name: Vec<GroupResource>,
+}
+
+fn yes() -> bool {
+    true
+}
+
+/// How the two facts about identity are recognised. Absent means that nobody has it.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct IdentityFacts {
+    /// What shows that the requester used multi-factor authentication.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub multi_factor: Option<IdentityFact>,
+    /// What shows that the requester is an isolated identity, such as an account of a secure workstation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub isolated_identity: Option<IdentityFact>,
+}
+
+/// A fact holds when the requester is in one of the groups, or has one of the values in the attribute.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
+#[x_kube(validation = rules::no_built_in_groups())]
+#[x_kube(validation = kube::core::Rule::new("has(self.groups) || has(self.extra)").message("name groups, or an attribute in extra").reason(Reason::FieldValueRequired))]
+pub struct IdentityFact {
+    /// Groups, membership in one of which is enough.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16), inner(length(min = 1, max = 256)))]
+    #[x_kube(merge_strategy = ListMerge::Set)]
+    pub groups: Vec<String>,
+    /// An attribute of the sign-in that is enough.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub extra: Option<Attribute>,
+}
+
+/// An attribute and the values of which one is enough.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
+pub struct Attribute {
+    /// Its key, such as provider.example/amr.
+    #[schemars(length(min = 1, max = 256))]
+    pub key: String,
+    /// Its values, such as mfa, one of which is enough.
+    #[schemars(length(min = 1, max = 8), inner(length(min = 1, max = 256)))]
+    #[x_kube(merge_strategy = ListMerge::Set)]
+    pub values: Vec<String>,
+}
+
+/// The just-in-time rules (M6).
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
+pub struct Jit {
+    /// Every matching rule applies: a Deny wins, requirements add up, and no match at all means Deny. At most 128.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 128))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
+    pub rules: Vec<JitRule>,
+}
+
+/// One just-in-time rule.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+#[x_kube(validation = rules::forbidden("self.effect == 'Permit' || !has(self.require)", "a rule that denies requires nothing").field_path(".require"))]
+pub struct JitRule {
+    /// Its name, shown wherever it decides something.
+    #[schemars(length(min = 1, max = 63), regex(pattern = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"))]
+    pub name: String,
+    /// Which requests it is about; left out: all.
+    #[serde(default, rename = "match", skip_serializing_if = "Option::is_none")]
+    pub matches: Option<Match>,
+    /// Permit: the request goes on, with what require says. Deny: it ends.
+    pub effect: RuleEffect,
+    /// What a permitted request still needs; left out: identity Any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub require: Option<Require>,
+}
+
+/// Which requests a rule is about. All that is given must fit; a list fits when one of its items does; what is left
+/// out fits any request.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct Match {
+    /// Scope of the request: Subscription, Tenant.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 2))]
+    #[x_kube(merge_strategy = ListMerge::Set)]
+    pub scopes: Option<Vec<Scope>>,
+    /// Named: the request names its resources. Whole: it asks for the whole scope.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resources: Option<GrantForm>,
+    /// Kinds of the requested resources: all of the request's must be in the list. A request for the whole scope does
+    /// not fit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 32))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["group".into(), "resource".into()]))]
+    pub kinds: Option<Vec<GroupResource>>,
+    /// Service of the request, by its name in the catalogue.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 64), inner(length(min = 1, max = 63)))]
+    #[x_kube(merge_strategy = ListMerge::Set)]
+    pub services: Option<Vec<String>>,
+    /// Access level of the request, by its name in accessLevels.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 32), inner(length(min = 1, max = 63)))]
+    #[x_kube(merge_strategy = ListMerge::Set)]
+    pub access_levels: Option<Vec<String>>,
+    /// Origin of the request: `SupportRequest`, `ProviderInitiated`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 2))]
+    #[x_kube(merge_strategy = ListMerge::Set)]
+    pub origins: Option<Vec<Origin>>,
+    /// Groups of the requester, one of which is enough.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 64), inner(length(min = 1, max = 256)))]
+    #[x_kube(merge_strategy = ListMerge::Set)]
+    pub requester_groups: Option<Vec<String>>,
+    /// Whether the access level of the request reaches customer data.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub customer_data: Option<bool>,
+}
+
+/// What a permitted request still needs.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct Require {
+    /// What the requester's identity must be. Any: isolated, or with multi-factor authentication. `MultiFactor`: with
+    /// multi-factor authentication. Isolated: isolated. Both: isolated and with multi-factor authentication.
+    #[serde(default)]
+    pub identity: Identity,
+    /// Approval by the provider's own people, before the customer is asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub internal_approval: Option<RequireInternalApproval>,
+}
+
+/// Approval by the provider's own people.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+#[x_kube(validation = rules::forbidden("self.approvers.exists(a, a.kind == 'Group') || self.count <= self.approvers.size()", "more approvals than there are approvers").field_path(".count"))]
+pub struct RequireInternalApproval {
+    /// Who may approve, such as customer support leads. They get the rights to do so. At most 4: name groups.
+    #[schemars(length(min = 1, max = 4))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["kind".into(), "name".into()]))]
+    pub approvers: Vec<Principal>,
+    /// How many of them must approve.
+    #[serde(default = "one")]
+    #[schemars(range(min = 1, max = 16))]
+    pub count: i32,
+}
+
+/// Exclusions that may be recorded (M17).
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
+pub struct Exclusions {
+    /// Which exclusions may be recorded, and by whom. A request with one that is not listed is refused.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 3))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["circumstance".into()]))]
+    pub allowed: Vec<AllowedExclusion>,
+    /// Where the provider explains how it answers legal demands for data; shown with each such record.
+    #[serde(default, rename = "legalDemandsURL", skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 9, max = 1024))]
+    #[x_kube(validation = rules::https())]
+    pub legal_demands_url: Option<String>,
+}
+
+/// An exclusion and who may record it.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+pub struct AllowedExclusion {
+    /// Which exclusion: `BreakGlass`, `PlatformTroubleshooting` or `LegalDemand`.
+    #[x_kube(validation = rules::forbidden("self != 'Standard'", "Standard is no exclusion"))]
+    pub circumstance: Circumstance,
+    /// Who may record it. They get the rights to do so.
+    #[schemars(length(min = 1, max = 16))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["kind".into(), "name".into()]))]
+    pub by: Vec<Principal>,
+}
+
+/// What the operator makes of the settings.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct LockboxSettingsStatus {
+    /// The generation that this status is about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+    /// Whether Lockbox is on: switched on, and with a qualifying plan.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub enabled: Option<bool>,
+    /// Ready: the settings can be used; otherwise the field and the reason. `AdmissionEnforced`, `SafetyNet`,
+    /// `ClockInSync`: what must be proven before access is given; otherwise what was found and what to do.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 8))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
+    pub conditions: Vec<Condition>,
+    /// Since when the admission policies are in force without a known gap. Requests that are older are not evaluated or
+    /// approved any more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("maxLength" = 64))]
+    pub admission_since: Option<Moment>,
+    /// For each service, whether Lockbox applies to it here, and why.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 128))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
+    pub services: Vec<ServiceStatus>,
+    /// The benchmark's control that asks for this review of services.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub benchmark: Option<Benchmark>,
+}
+
+/// Whether Lockbox applies to a service in this cluster.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct ServiceStatus {
+    /// Name of the service.
+    #[schemars(length(max = 63))]
+    pub name: String,
+    /// Its name in the documents.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 128))]
+    pub display_name: Option<String>,
+    /// How far it is supported.
+    pub stage: Stage,
+    /// Whether Lockbox applies to it here.
+    pub applies: bool,
+    /// Why it applies, or does not.
+    #[schemars(length(max = 320))]
+    pub reason: String,
+}
+
+/// The benchmark's control behind the review of services.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+pub struct Benchmark {
+    /// Its number in the Microsoft cloud security benchmark.
+    #[schemars(length(max = 32))]
+    pub control: String,
+    /// Its title.
+    #[schemars(length(max = 128))]
+    pub title: String,
+    /// Its number in the Azure Security Benchmark before.
+    #[schemars(length(max = 64))]
+    pub formerly: String,
+}

@@ -1,0 +1,267 @@
+//! Whether the admission policies stand: each there, on, bound to Deny, for every namespace and object.
+//!
+//! What a policy says (its expressions, and which operations it matches) is not compared: the chart's values go into it,
+//! and whoever may change one is above Lockbox. That those bite which make requests and approvals authentic is tried
+//! besides, by what they have to refuse.
+
+use k8s_openapi::{
+    api::admissionregistration::v1::{ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding},
+    apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta},
+};
+
+use lockbox_api::{Moment, time::from_kubernetes};
+
+/// The policies that the chart always makes; each has a binding of its own name.
+pub const REQUIRED: [&str; 18] = [
+    "lockbox-access-levels",
+    "lockbox-assignments",
+    "lockbox-bounds",
+    "lockbox-crds",
+    "lockbox-events",
+    "lockbox-grants",
+    "lockbox-operator-limits",
+    "lockbox-operator-limits-bindings",
+    "lockbox-operator-limits-jobs",
+    "lockbox-operator-limits-roles",
+    "lockbox-operator-never-uses",
+    "lockbox-requests-create",
+    "lockbox-requests-decide",
+    "lockbox-requests-delete",
+    "lockbox-requests-end",
+    "lockbox-requests-status",
+    "lockbox-settings",
+    "lockbox-status",
+];
+
+/// Those without which what stands in a request may be written by anybody.
+const AUTHENTIC: [&str; 4] =
+    ["lockbox-requests-create", "lockbox-requests-decide", "lockbox-requests-status", "lockbox-status"];
+
+/// When the youngest of those was made that make requests and approvals authentic; or the first thing that is wrong with
+/// any, in words that go on "the admission policies are not in force: …".
+pub fn check(
+    policies: &[ValidatingAdmissionPolicy],
+    bindings: &[ValidatingAdmissionPolicyBinding],
+) -> Result<Moment, String> {
+    let mut youngest = Moment::MIN_UTC;
+    for name in REQUIRED {
+        let policy = policies.iter().find(|policy| policy.metadata.name.as_deref() == Some(name));
+        let policy = policy.ok_or_else(|| format!("ValidatingAdmissionPolicy {name} is not there"))?;
+        policy_acts(policy).map_err(|what| format!("ValidatingAdmissionPolicy {name} {what}"))?;
+        let binding = bindings.iter().find(|binding| binding.metadata.name.as_deref() == Some(name));
+        let binding = binding.ok_or_else(|| format!("ValidatingAdmissionPolicyBinding {name} is not there"))?;
+        binding_acts(binding, name).map_err(|what| format!("ValidatingAdmissionPolicyBinding {name} {what}"))?;
+        if AUTHENTIC.contains(&name) {
+            youngest = youngest.max(created(&policy.metadata)).max(created(&binding.metadata));
+        }
+    }
+    Ok(youngest)
+}
+
+fn created(metadata: &ObjectMeta) -> Moment {
+    // Every stored object has one.
+    metadata.creation_timestamp.as_ref().map_or(Moment::MAX_UTC, from_kubernetes)
+}
+
+fn selects(selector: Option<&LabelSelector>) -> bool {
+    selector.is_some_and(|selector| *selector != LabelSelector::default())
+}
+
+fn policy_acts(policy: &ValidatingAdmissionPolicy) -> Result<(), &'static str> {
+    let spec = policy.spec.as_ref().ok_or("is empty")?;
+    if policy.metadata.deletion_timestamp.is_some() {
+        return Err("is being deleted");
+    }
+    // Fail is what a policy has that does not say.
+    if spec.failure_policy.as_deref().unwrap_or("Fail") != "Fail" {
+        return Err("lets everything in when it fails (spec.failurePolicy)");
+    }
+    if spec.param_kind.is_some() {
+        return Err("waits for parameters (spec.paramKind)");
+    }
+    if spec.validations.as_ref().is_none_or(Vec::is_empty) {
+        return Err("refuses nothing (spec.validations)");
+    }
+    let matched = spec.match_constraints.as_ref().ok_or("matches nothing (spec.matchConstraints)")?;
+    let rules = matched.resource_rules.as_ref();
+    if rules.is_none_or(|rules| rules.is_empty() || rules.iter().any(|rule| rule.resource_names.is_some()))
+        || matched.exclude_resource_rules.as_ref().is_some_and(|rules| !rules.is_empty())
+        || selects(matched.namespace_selector.as_ref())
+        || selects(matched.object_selector.as_ref())
+    {
+        return Err("leaves objects out (spec.matchConstraints)");
+    }
+    Ok(())
+}
+
+fn binding_acts(binding: &ValidatingAdmissionPolicyBinding, policy: &str) -> Result<(), &'static str> {
+    let spec = binding.spec.as_ref().ok_or("is empty")?;
+    if binding.metadata.deletion_timestamp.is_some() {
+        return Err("is being deleted");
+    }
+    if spec.policy_name.as_deref() != Some(policy) {
+        return Err("binds another policy (spec.policyName)");
+    }
+    if !spec.validation_actions.iter().flatten().any(|action| action == "Deny") {
+        return Err("does not deny (spec.validationActions)");
+    }
+    if spec.param_ref.is_some() {
+        return Err("waits for parameters (spec.paramRef)");
+    }
+    let all = spec.match_resources.as_ref().is_none_or(|matched| {
+        matched.resource_rules.is_none()
+            && matched.exclude_resource_rules.as_ref().is_none_or(Vec::is_empty)
+            && !selects(matched.namespace_selector.as_ref())
+            && !selects(matched.object_selector.as_ref())
+    });
+    if all { Ok(()) } else { Err("leaves objects out (spec.matchResources)") }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    const MADE: &str = "2026-11-26T12:00:00Z";
+
+    fn made() -> Moment {
+        MADE.parse().unwrap()
+    }
+
+    fn policy(name: &str) -> Value {
+        json!({
+            "metadata": {"name": name, "creationTimestamp": MADE},
+            "spec": {
+                "failurePolicy": "Fail",
+                // The API server fills in selectors that select everything.
+                "matchConstraints": {
+                    "matchPolicy": "Equivalent", "namespaceSelector": {}, "objectSelector": {},
+                    "resourceRules": [{"apiGroups": ["lockbox.dev"], "apiVersions": ["*"], "operations": ["*"], "resources": ["*"], "scope": "*"}],
+                },
+                "validations": [{"expression": "false"}],
+            },
+        })
+    }
+
+    fn binding(name: &str) -> Value {
+        json!({
+            "metadata": {"name": name, "creationTimestamp": MADE},
+            "spec": {"policyName": name, "validationActions": ["Deny"]},
+        })
+    }
+
+    /// The chart's policies, with one of each changed.
+    fn checked(change_policy: impl Fn(&mut Value), change_binding: impl Fn(&mut Value)) -> Result<Moment, String> {
+        let last = REQUIRED[REQUIRED.len() - 1];
+        let all = |make: fn(&str) -> Value, change: &dyn Fn(&mut Value)| -> Vec<Value> {
+            REQUIRED
+                .iter()
+                .map(|name| {
+                    let mut made = make(name);
+                    if *name == last {
+                        change(&mut made);
+                    }
+                    made
+                })
+                .collect()
+        };
+        let policies = all(policy, &change_policy).into_iter().map(|made| serde_json::from_value(made).unwrap());
+        let bindings = all(binding, &change_binding).into_iter().map(|made| serde_json::from_value(made).unwrap());
+        check(&policies.collect::<Vec<_>>(), &bindings.collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn policies_as_the_chart_makes_them_are_in_order() {
+        assert_eq!(checked(|_| {}, |_| {}), Ok(made()));
+        // What an empty list excludes is nothing, and more actions beside Deny take nothing away.
+        let harmless_policy =
+            |policy: &mut Value| policy["spec"]["matchConstraints"]["excludeResourceRules"] = json!([]);
+        let harmless_binding = |binding: &mut Value| {
+            binding["spec"]["validationActions"] = json!(["Audit", "Deny"]);
+            binding["spec"]["matchResources"] =
+                json!({"namespaceSelector": {}, "objectSelector": {}, "excludeResourceRules": []});
+        };
+        assert_eq!(checked(harmless_policy, harmless_binding), Ok(made()));
+        let unsaid = |policy: &mut Value| {
+            policy["spec"].as_object_mut().unwrap().remove("failurePolicy");
+        };
+        assert_eq!(checked(unsaid, |_| {}), Ok(made()));
+    }
+
+    #[test]
+    fn the_youngest_of_those_that_make_requests_authentic_says_since_when_they_are() {
+        let later = "2026-11-26T13:00:00Z";
+        let young = |object: &mut Value| object["metadata"]["creationTimestamp"] = json!(later);
+        // The one that is changed here is of those.
+        assert_eq!(checked(young, |_| {}), Ok(later.parse().unwrap()));
+        assert_eq!(checked(|_| {}, young), Ok(later.parse().unwrap()));
+        let undated = |object: &mut Value| object["metadata"]["creationTimestamp"] = json!(null);
+        assert_eq!(checked(undated, |_| {}), Ok(Moment::MAX_UTC));
+        let another = |mut made: Value| {
+            if made["metadata"]["name"] == "lockbox-crds" {
+                young(&mut made);
+            }
+            made
+        };
+        let policies = REQUIRED.map(|name| serde_json::from_value(another(policy(name))).unwrap());
+        let bindings = REQUIRED.map(|name| serde_json::from_value(another(binding(name))).unwrap());
+        assert_eq!(check(&policies, &bindings), Ok(made()), "others may come later");
+    }
+
+    #[test]
+    fn a_policy_that_is_missing_weakened_or_narrowed_is_named_with_the_field() {
+        let rules = "/spec/matchConstraints/resourceRules";
+        let some = json!({"matchLabels": {"a": "b"}});
+        let rows: [(&str, Value, &str); 11] = [
+            ("/metadata/name", json!("another"), "is not there"),
+            ("/spec", json!(null), "is empty"),
+            ("/metadata/deletionTimestamp", json!("2026-11-26T12:00:00Z"), "is being deleted"),
+            ("/spec/failurePolicy", json!("Ignore"), "spec.failurePolicy"),
+            ("/spec/paramKind", json!({"apiVersion": "v1", "kind": "ConfigMap"}), "spec.paramKind"),
+            ("/spec/validations", json!([]), "spec.validations"),
+            ("/spec/matchConstraints", json!(null), "spec.matchConstraints"),
+            (rules, json!([]), "spec.matchConstraints"),
+            ("/spec/matchConstraints/excludeResourceRules", json!([{"resources": ["*"]}]), "spec.matchConstraints"),
+            ("/spec/matchConstraints/namespaceSelector", some.clone(), "spec.matchConstraints"),
+            ("/spec/matchConstraints/objectSelector", some, "spec.matchConstraints"),
+        ];
+        for (pointer, value, said) in rows {
+            let wrong = checked(|policy| set(policy, pointer, &value), |_| {}).unwrap_err();
+            assert!(wrong.starts_with("ValidatingAdmissionPolicy lockbox-status"), "{pointer}: {wrong}");
+            assert!(wrong.contains(said), "{pointer}: {wrong}");
+        }
+        let narrowed = |policy: &mut Value| {
+            policy["spec"]["matchConstraints"]["resourceRules"][0]["resourceNames"] = json!(["one"]);
+        };
+        assert!(checked(narrowed, |_| {}).unwrap_err().contains("spec.matchConstraints"));
+    }
+
+    #[test]
+    fn a_binding_that_is_missing_weakened_or_narrowed_is_named_with_the_field() {
+        let some = json!({"matchLabels": {"a": "b"}});
+        let rows: [(&str, Value, &str); 11] = [
+            ("/metadata/name", json!("another"), "is not there"),
+            ("/spec", json!(null), "is empty"),
+            ("/metadata/deletionTimestamp", json!("2026-11-26T12:00:00Z"), "is being deleted"),
+            ("/spec/policyName", json!("another"), "spec.policyName"),
+            ("/spec/validationActions", json!(["Warn", "Audit"]), "spec.validationActions"),
+            ("/spec/validationActions", json!(null), "spec.validationActions"),
+            ("/spec/paramRef", json!({"name": "p"}), "spec.paramRef"),
+            ("/spec/matchResources", json!({"namespaceSelector": some}), "spec.matchResources"),
+            ("/spec/matchResources", json!({"objectSelector": some}), "spec.matchResources"),
+            ("/spec/matchResources", json!({"resourceRules": [{"resources": ["*"]}]}), "spec.matchResources"),
+            ("/spec/matchResources", json!({"excludeResourceRules": [{"resources": ["*"]}]}), "spec.matchResources"),
+        ];
+        for (pointer, value, said) in rows {
+            let wrong = checked(|_| {}, |binding| set(binding, pointer, &value)).unwrap_err();
+            assert!(wrong.starts_with("ValidatingAdmissionPolicyBinding lockbox-status"), "{pointer}: {wrong}");
+            assert!(wrong.contains(said), "{pointer}: {wrong}");
+        }
+    }
+
+    fn set(object: &mut Value, pointer: &str, value: &Value) {
+        let (parent, field) = pointer.rsplit_once('/').unwrap();
+        object.pointer_mut(parent).unwrap()[field] = value.clone();
+    }
+}

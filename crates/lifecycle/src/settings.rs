@@ -1,0 +1,162 @@
+//! Whether the settings switch Lockbox on, and what is wrong with them.
+
+use k8s_openapi::api::rbac::v1::PolicyRule;
+
+use super::{access, approvers, services};
+use lockbox_api::{
+    LockboxSettingsSpec, Scope,
+    settings::{AccessLevel, Enablement, SupportPlan},
+};
+
+/// Why Lockbox is off.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Off {
+    /// As one word.
+    pub reason: &'static str,
+    /// In a sentence that says what to do.
+    pub message: String,
+}
+
+/// Whether Lockbox is on: settings exist, it is switched on (M3), and the plan qualifies (M2).
+pub fn enabled(settings: Option<&LockboxSettingsSpec>) -> Result<&LockboxSettingsSpec, Off> {
+    let Some(settings) = settings else {
+        return Err(Off {
+            reason: "SettingsMissing",
+            message: "There is no LockboxSettings; a Global Administrator creates the one named default.".into(),
+        });
+    };
+    if settings.support_plan < SupportPlan::Developer {
+        return Err(Off {
+            reason: "SupportPlanTooLow",
+            message: format!(
+                "Customer Lockbox needs a support plan of at least Developer; spec.supportPlan of the LockboxSettings is {:?}.",
+                settings.support_plan
+            ),
+        });
+    }
+    if settings.enablement == Enablement::Manual && !settings.enabled {
+        return Err(Off {
+            reason: "LockboxDisabled",
+            message: "Customer Lockbox is switched off; a Global Administrator sets spec.enabled of the LockboxSettings to true.".into(),
+        });
+    }
+    Ok(settings)
+}
+
+/// Something in the settings that cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// The field, such as `spec.jit.rules[remote-desktop].match.services`.
+    pub field: String,
+    /// What is wrong with it and what to do.
+    pub message: String,
+}
+
+impl std::fmt::Display for Problem {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}: {}", self.field, self.message)
+    }
+}
+
+/// What is wrong with the settings themselves, beyond what the API server refuses. While there is any, no request is
+/// evaluated.
+pub fn problems(settings: &LockboxSettingsSpec) -> Vec<Problem> {
+    let catalogue = services::Catalogue::new(settings);
+    let mut problems: Vec<_> = services::problems(settings)
+        .into_iter()
+        .map(|message| Problem { field: "spec.services".into(), message })
+        .collect();
+    let mut known = |field: String, names: &[String]| {
+        for name in names {
+            if catalogue.find(name).is_none_or(|service| service.name != *name) {
+                let advice = catalogue.nearest(name).map(|near| format!("; did you mean {near}?")).unwrap_or_default();
+                problems.push(Problem {
+                    field: field.clone(),
+                    message: format!("{name} is the name of no service in the catalogue or in spec.services{advice}"),
+                });
+            }
+        }
+    };
+    for rule in &settings.jit.rules {
+        if let Some(names) = rule.matches.as_ref().and_then(|wanted| wanted.services.as_ref()) {
+            known(format!("spec.jit.rules[{}].match.services", rule.name), names);
+        }
+    }
+    for level in &settings.access_levels {
+        if let Some(names) = &level.services {
+            known(format!("spec.accessLevels[{}].services", level.name), names);
+        }
+    }
+    known("spec.previewServices.names".into(), &settings.preview_services.names);
+    problems.extend(too_many_of_the_provider(settings));
+    problems
+}
+
+/// A request records all of the provider's people: one left out could decide for the customer.
+fn too_many_of_the_provider(settings: &LockboxSettingsSpec) -> Option<Problem> {
+    let barred = approvers::barred(settings);
+    let (users, groups) = (barred.users.len(), barred.groups.len());
+    (users.max(groups) > approvers::BARRED_LIMIT).then(|| Problem {
+        field: "spec.provider.engineers, spec.jit.rules, spec.exclusions".into(),
+        message: format!(
+            "{users} users and {groups} groups of the provider are named, and a request records at most {} of each; name groups in place of users",
+            approvers::BARRED_LIMIT
+        ),
+    })
+}
+
+/// What is wrong with one access level, given the rules of its `ClusterRole` (`None`: it does not exist). Requests for
+/// such a level are refused; the others go on.
+pub fn level_problems(level: &AccessLevel, rules: Option<&[PolicyRule]>) -> Vec<Problem> {
+    let field = |name: &str| format!("spec.accessLevels[{}].{name}", level.name);
+    let Some(rules) = rules else {
+        return vec![Problem {
+            field: field("clusterRole"),
+            message: format!(
+                "there is no ClusterRole {} with the label lockbox.dev/access-level: \"true\"; create it, or name another",
+                level.cluster_role
+            ),
+        }];
+    };
+    let mut problems: Vec<_> = access::dangers(rules, Scope::Subscription)
+        .into_iter()
+        .map(|danger| Problem { field: field("clusterRole"), message: format!("{}: {danger}", level.cluster_role) })
+        .collect();
+    if !level.customer_data {
+        let reached = access::customer_data(rules);
+        if !reached.is_empty() {
+            problems.push(Problem {
+                field: field("customerData"),
+                message: format!(
+                    "says false, but ClusterRole {} reaches customer data ({}); say true, or take that out of the role",
+                    level.cluster_role,
+                    reached.join("; ")
+                ),
+            });
+        }
+    }
+    problems
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn more_of_the_providers_people_than_a_request_records_are_a_problem() {
+        let with = |kind: &str, count: usize| -> Vec<Problem> {
+            let people: Vec<_> = (0..count).map(|n| json!({"kind": kind, "name": format!("p{n}")})).collect();
+            let settings = json!({"supportPlan": "Developer", "provider": {"engineers": people}});
+            problems(&serde_json::from_value(settings).unwrap())
+        };
+        for kind in ["User", "Group"] {
+            assert_eq!(with(kind, approvers::BARRED_LIMIT), []);
+            let found = with(kind, approvers::BARRED_LIMIT + 1);
+            assert_eq!(found.len(), 1, "{kind}");
+            assert!(found[0].to_string().starts_with("spec.provider.engineers"), "{}", found[0]);
+            assert!(found[0].message.contains("65") && found[0].message.contains("name groups"), "{}", found[0]);
+        }
+    }
+}

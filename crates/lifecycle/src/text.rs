@@ -1,0 +1,37 @@
+//! Texts of a bounded length, and their digests.
+
+use std::fmt::Write as _;
+
+use sha2::{Digest, Sha256};
+
+/// `sha256:` and the digest of `text` as 64 hexadecimal digits.
+pub fn sha256(text: &str) -> String {
+    let mut out = String::with_capacity(71);
+    out.push_str("sha256:");
+    for byte in Sha256::digest(text.as_bytes()) {
+        // Writing to a String cannot fail.
+        let _ = write!(out, "{byte:02x}");
+    }
+    out
+}
+
+/// At most `most` characters of `text`.
+pub fn clip(text: &str, most: usize) -> String {
+    if text.chars().count() <= most {
+        return text.into();
+    }
+    let mut out: String = text.chars().take(most.saturating_sub(1)).collect();
+    out.push('…');
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clipping_counts_characters_and_says_that_it_clipped() {
+        assert_eq!(clip("äöü", 3), "äöü");
+        assert_eq!(clip("äöüß", 3), "äö…");
+    }
+}

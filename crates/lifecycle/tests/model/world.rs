@@ -1,0 +1,314 @@
+//! A small world for tests of the lifecycle: one request, the settings around it, the people in it. A test changes what
+//! it is about and takes steps.
+
+#![allow(dead_code, reason = "each test file uses a part of it")]
+#![allow(clippy::unwrap_used, reason = "a fixture that cannot be read is a bug of the test")]
+
+use k8s_openapi::api::rbac::v1::PolicyRule;
+use lockbox_api::{
+    AuditAction, LockboxRequest, LockboxRequestStatus, LockboxSettingsSpec, Moment, Phase, RoleAssignment,
+    request::{Decision, Ending, Entry, InternalDecision},
+    time::to_kubernetes,
+};
+use lockbox_lifecycle::{Action, Facts, GrantView, Proofs, RoleView, Step, step};
+use serde_json::{Value, json};
+
+/// The request's UID.
+pub const UID: &str = "9f0d2c1e-5a77-4c1b-8f5e-000000000001";
+/// The request's namespace.
+pub const NAMESPACE: &str = "contoso-prod";
+/// The tenant's home.
+pub const HOME: &str = "lockbox-tenant";
+/// Who asks.
+pub const KIM: &str = "kim@provider.example";
+/// The provider's own approver.
+pub const LEAD: &str = "lead@provider.example";
+/// The customer's approvers.
+pub const ALICE: &str = "alice@contoso.example";
+pub const BOB: &str = "bob@contoso.example";
+pub const CAROL: &str = "carol@contoso.example";
+
+/// Seconds after the moment at which the request was made.
+pub fn at(seconds: i64) -> Moment {
+    Moment::from_timestamp(1_800_000_000 + seconds, 0).unwrap()
+}
+
+/// Four days and a bit.
+pub const FOUR_DAYS: i64 = 4 * 86_400;
+/// Eight hours.
+pub const EIGHT_HOURS: i64 = 8 * 3_600;
+
+/// Everything that a step depends on.
+#[derive(Clone, Debug)]
+pub struct World {
+    pub request: LockboxRequest,
+    pub settings: Option<LockboxSettingsSpec>,
+    pub assignments: Vec<RoleAssignment>,
+    pub role: RoleView,
+    pub grant: GrantView,
+    pub proofs: Proofs,
+    /// Entries known to be published; none: what status says.
+    pub published: Option<usize>,
+    /// Seconds since the request was made.
+    pub now: i64,
+}
+
+impl World {
+    /// A request for named resources with customer data, one approval needed, three approvers, no internal approval.
+    pub fn new() -> Self {
+        Self {
+            request: request(),
+            settings: Some(settings()),
+            assignments: [ALICE, BOB, CAROL].map(|name| assignment(name, "Owner", -100)).into(),
+            role: RoleView::Rules(shell_rules()),
+            grant: GrantView::Unread,
+            proofs: Proofs::ALL,
+            published: None,
+            now: 10,
+        }
+    }
+
+    /// As [`World::new`], and a rule demands the approval of the provider's lead.
+    pub fn with_internal_approval() -> Self {
+        Self::new().settings(|spec| {
+            spec["jit"]["rules"][0]["require"] =
+                json!({"internalApproval": {"approvers": [{"kind": "User", "name": LEAD}], "count": 1}});
+        })
+    }
+
+    /// As [`World::new`], for an access level without customer data.
+    pub fn without_customer_data() -> Self {
+        let mut world = Self::new().request(|spec| spec["accessLevel"] = json!("ReadObjects"));
+        world.role = RoleView::Rules(reading_rules());
+        world
+    }
+
+    pub fn settings(mut self, change: impl FnOnce(&mut Value)) -> Self {
+        self.change_settings(change);
+        self
+    }
+
+    pub fn change_settings(&mut self, change: impl FnOnce(&mut Value)) {
+        let mut value = serde_json::to_value(self.settings.as_ref().unwrap()).unwrap();
+        change(&mut value);
+        self.settings = Some(serde_json::from_value(value).unwrap());
+    }
+
+    pub fn request(mut self, change: impl FnOnce(&mut Value)) -> Self {
+        self.change_request(change);
+        self
+    }
+
+    pub fn change_request(&mut self, change: impl FnOnce(&mut Value)) {
+        let mut value = serde_json::to_value(&self.request.spec).unwrap();
+        change(&mut value);
+        self.request.spec = serde_json::from_value(value).unwrap();
+    }
+
+    pub fn at(mut self, now: i64) -> Self {
+        self.now = now;
+        self
+    }
+
+    pub fn decide(&mut self, user: &str, decision: Value) {
+        let decision: Decision = serde_json::from_value(decision).unwrap();
+        self.request.spec.decisions.insert(user.into(), decision);
+    }
+
+    pub fn decide_internally(&mut self, user: &str, decision: Value) {
+        let decision: InternalDecision = serde_json::from_value(decision).unwrap();
+        self.request.spec.internal_decisions.insert(user.into(), decision);
+    }
+
+    pub fn status(&self) -> &LockboxRequestStatus {
+        self.request.status.as_ref().unwrap()
+    }
+
+    pub fn phase(&self) -> Phase {
+        self.request.status.as_ref().and_then(|status| status.phase).unwrap_or_default()
+    }
+
+    pub fn history(&self) -> &[Entry] {
+        self.request.status.as_ref().map_or(&[], |status| &status.history)
+    }
+
+    pub fn actions(&self) -> Vec<AuditAction> {
+        self.history().iter().map(|entry| entry.action).collect()
+    }
+
+    /// Takes one step and changes nothing.
+    pub fn look(&self) -> Step {
+        let assignments: Vec<_> = self.assignments.iter().collect();
+        let recorded = self.request.status.as_ref().and_then(|status| status.events_published).unwrap_or_default();
+        let facts = Facts {
+            request: &self.request,
+            settings: self.settings.as_ref(),
+            assignments: &assignments,
+            role: &self.role,
+            grant: &self.grant,
+            published: self.published.unwrap_or_else(|| usize::try_from(recorded).unwrap()),
+            proofs: &self.proofs,
+            tenant_namespace: HOME,
+        };
+        step(&facts, at(self.now))
+    }
+
+    /// Takes one step and performs it, as the operator does when nothing fails.
+    pub fn take(&mut self) -> Step {
+        let next = self.look();
+        for action in &next.before {
+            match action {
+                Action::MakeGrant(_) => self.grant = GrantView::Present,
+                Action::EndGrant { .. } => self.grant = GrantView::Absent,
+                Action::Publish { .. } => {}
+            }
+        }
+        if let Some(status) = &next.status {
+            self.request.status = Some(status.as_ref().clone());
+        }
+        if next.after.iter().any(|action| matches!(action, Action::Publish { .. })) {
+            self.published = Some(self.history().len());
+        }
+        next
+    }
+
+    /// Takes steps until there is nothing to do now.
+    pub fn settle(&mut self) {
+        for _ in 0..12 {
+            let next = self.take();
+            if next.status.is_none() && next.before.is_empty() && next.after.is_empty() {
+                return;
+            }
+        }
+        panic!("the request does not settle: {:?}", self.request.status);
+    }
+
+    /// Brings the request into a phase by the ordinary way.
+    pub fn into_phase(mut self, phase: Phase) -> Self {
+        if phase == Phase::Evaluating {
+            return self;
+        }
+        for _ in 0..6 {
+            if self.phase() == phase {
+                return self;
+            }
+            match self.phase() {
+                Phase::AwaitingInternalApproval => self.decide_internally(LEAD, json!({"verdict": "Approve"})),
+                Phase::CustomerNotified => {
+                    let required = self.status().required_approvals.unwrap();
+                    for user in [ALICE, BOB, CAROL].into_iter().take(usize::try_from(required).unwrap()) {
+                        self.decide(user, json!({"verdict": "Approve"}));
+                    }
+                }
+                _ => {}
+            }
+            self.take();
+        }
+        assert_eq!(self.phase(), phase, "{:?}", self.request.status);
+        self
+    }
+}
+
+/// The request, made at second 0.
+pub fn request() -> LockboxRequest {
+    let mut request: LockboxRequest = serde_json::from_value(json!({
+        "apiVersion": "lockbox.dev/v1alpha1",
+        "kind": "LockboxRequest",
+        "metadata": {"name": "sr-1", "namespace": NAMESPACE, "uid": UID, "generation": 1},
+        "spec": {
+            "requester": {
+                "username": KIM,
+                "groups": ["provider:engineers"],
+                "extra": {"provider.example/amr": ["mfa"]}
+            },
+            "origin": "SupportRequest",
+            "supportRequest": {"id": "4711", "url": "https://support.example/4711", "summary": "The shop hangs"},
+            "justification": "The shop hangs after the update; I need a shell.",
+            "scope": "Subscription",
+            "service": "AppService",
+            "resources": [
+                {"group": "", "resource": "pods", "name": "shop-0"},
+                {"group": "", "resource": "pods", "name": "shop-1"}
+            ],
+            "accessLevel": "Shell"
+        }
+    }))
+    .unwrap();
+    request.metadata.creation_timestamp = Some(to_kubernetes(at(0)));
+    request
+}
+
+/// Settings that permit the request.
+pub fn settings() -> LockboxSettingsSpec {
+    serde_json::from_value(json!({
+        "enabled": true,
+        "supportPlan": "Developer",
+        "provider": {"engineers": [{"kind": "Group", "name": "provider:engineers"}]},
+        "supportPortal": {"hosts": ["support.example"]},
+        "accessLevels": [
+            {"name": "Shell", "clusterRole": "lockbox-shell", "customerData": true, "maximum": "12h"},
+            {"name": "ReadObjects", "clusterRole": "lockbox-read-objects", "customerData": false}
+        ],
+        "identity": {"multiFactor": {"extra": {"key": "provider.example/amr", "values": ["mfa"]}}},
+        "jit": {"rules": [{"name": "named", "match": {"resources": "Named"}, "effect": "Permit"}]}
+    }))
+    .unwrap()
+}
+
+/// Made `created` seconds after the request.
+pub fn assignment(name: &str, role: &str, created: i64) -> RoleAssignment {
+    let (namespace, scope) = if role == "GlobalAdministrator" { (HOME, "Tenant") } else { (NAMESPACE, "Subscription") };
+    let short = name.split(['@', ':']).next().unwrap();
+    let kind = if name.contains(':') { "Group" } else { "User" };
+    let mut assignment: RoleAssignment = serde_json::from_value(json!({
+        "apiVersion": "lockbox.dev/v1alpha1",
+        "kind": "RoleAssignment",
+        "metadata": {"name": short, "namespace": namespace, "uid": format!("uid-of-{short}-{role}"), "generation": 1},
+        "spec": {"principal": {"kind": kind, "name": name}, "role": role, "scope": scope}
+    }))
+    .unwrap();
+    assignment.metadata.creation_timestamp = Some(to_kubernetes(at(created)));
+    assignment
+}
+
+/// Eligible, and activated from and until so many seconds after the request, if at all.
+pub fn eligible(name: &str, role: &str, created: i64, active: Option<(i64, i64)>) -> RoleAssignment {
+    let mut assignment = assignment(name, role, created);
+    assignment.spec.type_ = lockbox_api::assignment::AssignmentType::Eligible;
+    assignment.status = active.map(|(from, until)| lockbox_api::RoleAssignmentStatus {
+        activated_at: Some(at(from)),
+        active_until: Some(at(until)),
+        ..Default::default()
+    });
+    assignment
+}
+
+fn rule(groups: &[&str], resources: &[&str], verbs: &[&str]) -> PolicyRule {
+    let owned = |items: &[&str]| items.iter().map(|item| (*item).to_owned()).collect::<Vec<_>>();
+    PolicyRule {
+        api_groups: Some(owned(groups)),
+        resources: Some(owned(resources)),
+        verbs: owned(verbs),
+        ..PolicyRule::default()
+    }
+}
+
+/// The rules of access level Shell.
+pub fn shell_rules() -> Vec<PolicyRule> {
+    vec![rule(&[""], &["pods"], &["get"]), rule(&[""], &["pods/exec"], &["create"])]
+}
+
+/// The rules of access level `ReadObjects`.
+pub fn reading_rules() -> Vec<PolicyRule> {
+    vec![rule(&[""], &["pods"], &["get"])]
+}
+
+/// More than the approvers saw.
+pub fn changed_rules() -> Vec<PolicyRule> {
+    vec![rule(&[""], &["pods"], &["get"]), rule(&[""], &["pods/exec", "pods/portforward"], &["create"])]
+}
+
+/// Who ends something, and why.
+pub fn ending(by: &str) -> Option<Ending> {
+    Some(Ending { by: by.into(), reason: Some("done".into()) })
+}
