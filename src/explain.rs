@@ -8,15 +8,14 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use lockbox_api::{
-    LockboxRequest, LockboxSettings, Moment, RoleAssignment, RuleEffect,
+    LockboxRequest, LockboxSettings, Moment, Phase, RoleAssignment, RuleEffect,
     time::{from_kubernetes, to_kubernetes},
 };
 use lockbox_lifecycle::{
-    Facts, GrantView, Proofs, RoleView,
+    Facts, OpenRequests, Outcomes, Proofs, Reason, RoleView, SettingsView,
     evaluate::{Outcome, evaluate},
     jit::{self, IdentityOf},
     services::Catalogue,
-    settings,
 };
 
 /// Options of `explain`.
@@ -200,7 +199,7 @@ fn report(documents: &Documents) -> Result<Report, Error> {
     if documents.assignments.is_empty() {
         not_looked_at.push("who may approve (give RoleAssignments with -f)");
     }
-    let (outcome, reason, message) = decide(documents, settings, &request, role);
+    let (outcome, reason, message) = decide(documents, settings, &request, role, verdict.as_ref());
     let internal_approvals = verdict
         .iter()
         .flat_map(|verdict| &verdict.internal_approvals)
@@ -230,6 +229,7 @@ fn decide(
     settings: &LockboxSettings,
     request: &LockboxRequest,
     role: Option<&ClusterRole>,
+    verdict: Option<&jit::Verdict>,
 ) -> (&'static str, String, String) {
     let mut request = request.clone();
     // Everything in the files was there when the request is made.
@@ -249,7 +249,6 @@ fn decide(
             assignment
         })
         .collect();
-    let assignments: Vec<_> = assignments.iter().collect();
     let home = if request.spec.scope == lockbox_api::Scope::Tenant {
         request.metadata.namespace.get_or_insert_with(|| "lockbox-tenant".into()).clone()
     } else {
@@ -258,47 +257,48 @@ fn decide(
     let view = role.map_or(RoleView::Missing, |role| RoleView::Rules(role.rules.clone().unwrap_or_default()));
     let facts = Facts {
         request: &request,
-        settings: Some(&settings.spec),
+        settings: SettingsView::Known(&settings.spec),
         assignments: &assignments,
         role: &view,
-        grant: &GrantView::Unread,
+        outcomes: &Outcomes::default(),
         published: 0,
+        open: OpenRequests::default(),
         proofs: &Proofs::ALL,
         tenant_namespace: &home,
     };
     match evaluate(&facts) {
-        Outcome::Wait(why) => ("waits", why.reason, why.message),
-        Outcome::End(end) if end.phase == lockbox_api::Phase::Excluded => ("recorded", end.why.reason, end.why.message),
+        Outcome::Wait(why) => ("waits", why.reason.to_string(), why.message),
         Outcome::End(end)
-            if (role.is_none() && end.why.reason == "AccessLevelUnusable")
-                || (assignments.is_empty() && end.why.reason == "NoEligibleApprover") =>
+            if (role.is_none() && end.why.reason == Reason::AccessLevelUnusable)
+                || (assignments.is_empty() && end.why.reason == Reason::NoEligibleApprover) =>
         {
-            rules_alone(settings, &request)
+            rules_alone(settings, &request, verdict)
         }
-        Outcome::End(end) => ("refused", end.why.reason, end.why.message),
+        Outcome::End(end) => {
+            let outcome = if end.phase == Phase::Excluded { "recorded" } else { "refused" };
+            (outcome, end.why.reason.to_string(), end.why.message)
+        }
         Outcome::Proceed(proceed) => goes_on(proceed.internal_approvals.is_empty(), proceed.customer_data),
     }
 }
 
-/// What the rules alone say, where the rest was not given.
-fn rules_alone(settings: &LockboxSettings, request: &LockboxRequest) -> (&'static str, String, String) {
-    let spec = &settings.spec;
-    if let Err(off) = settings::enabled(Some(spec)) {
-        return ("refused", off.reason.into(), off.message);
-    }
-    let Some(level) = spec.access_levels.iter().find(|level| level.name == request.spec.access_level) else {
-        return (
+/// What the rules alone said, where the rest was not given.
+fn rules_alone(
+    settings: &LockboxSettings,
+    request: &LockboxRequest,
+    verdict: Option<&jit::Verdict>,
+) -> (&'static str, String, String) {
+    let level = settings.spec.access_levels.iter().find(|level| level.name == request.spec.access_level);
+    match (level, verdict) {
+        (Some(level), Some(verdict)) => match &verdict.outcome {
+            Err(denial) => ("refused", denial.reason.to_string(), denial.message.clone()),
+            Ok(()) => goes_on(verdict.internal_approvals.is_empty(), level.customer_data),
+        },
+        _ => (
             "refused",
-            "UnknownAccessLevel".into(),
+            Reason::UnknownAccessLevel.to_string(),
             format!("spec.accessLevel: {} is unknown", request.spec.access_level),
-        );
-    };
-    let service = Catalogue::new(spec).find(&request.spec.service);
-    let name = service.as_ref().map_or(request.spec.service.as_str(), |service| &service.name);
-    let verdict = jit::evaluate(spec, &request.spec, name, level);
-    match verdict.outcome {
-        Err(denial) => ("refused", denial.reason.into(), denial.message),
-        Ok(()) => goes_on(verdict.internal_approvals.is_empty(), level.customer_data),
+        ),
     }
 }
 

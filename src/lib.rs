@@ -25,6 +25,5 @@ pub mod cluster;
 pub mod config;
 pub mod controller;
 pub mod crds;
-pub mod explain;
 pub mod http;
 pub mod operator;

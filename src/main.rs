@@ -1,9 +1,11 @@
 //! `lockbox-operator`: parse, then call the library.
 
+mod explain;
+
 use std::{io::IsTerminal as _, net::SocketAddr, path::PathBuf, process::ExitCode};
 
 use clap::{CommandFactory as _, Parser, Subcommand, ValueEnum};
-use lockbox::{config::Config, crds, explain, operator};
+use lockbox::{config::Config, crds, operator};
 
 /// Customer Lockbox for Kubernetes: support access that the customer approves, and that ends by itself.
 #[derive(Parser)]

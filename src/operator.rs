@@ -226,7 +226,7 @@ impl Wiring {
         let of_cluster_bindings = healthy(cluster_binding_changes)
             .filter_map(move |binding| future::ready(of_grant(binding.labels(), &home)));
 
-        let requests = Arc::new(Requests::new(self.context, bindings.clone(), cluster_bindings.clone()));
+        let requests = Arc::new(Requests::new(self.context, store.clone(), bindings.clone(), cluster_bindings.clone()));
         // These stores are filled by this very controller, so its reconcilers run already while they wait for them. One
         // shared wait for all: of many who wait for a store directly, kube wakes the last one alone.
         let ready = self.ready;

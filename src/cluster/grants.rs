@@ -49,7 +49,7 @@ impl Cluster {
         plan: &GrantPlan,
         now: Moment,
     ) -> Result<Result<(), NotGranted>, Error> {
-        let made = match plan.scope {
+        let made = match plan.scope() {
             Scope::Subscription => self.make_in_namespace(request, plan, now).await,
             Scope::Tenant => self.make_in_cluster(request, plan).await,
         };
@@ -66,7 +66,7 @@ impl Cluster {
         let namespace = request.metadata.namespace.as_deref().unwrap_or_default();
         let jobs: Api<Job> = Api::namespaced(self.client.clone(), namespace);
         let owner = owner(request, "lockbox.dev/v1alpha1", "LockboxRequest");
-        let left = (plan.until - now).num_seconds().max(0) + MARGIN;
+        let left = (plan.until() - now).num_seconds().max(0) + MARGIN;
         let wanted = job_of_no_pods(metadata(request, plan, Some(owner)), left);
         let job = self.ensure("Job", &jobs, &wanted, |there| {
             there.spec.as_ref().is_some_and(|spec| spec.parallelism == Some(0) && spec.suspend != Some(true))
@@ -75,14 +75,14 @@ impl Cluster {
         let owner = || Some(self::owner(&job, "batch/v1", "Job"));
 
         let roles: Api<Role> = Api::namespaced(self.client.clone(), namespace);
-        let role = Role { metadata: metadata(request, plan, owner()), rules: Some(plan.rules.clone()) };
+        let role = Role { metadata: metadata(request, plan, owner()), rules: Some(plan.rules().to_vec()) };
         self.ensure("Role", &roles, &role, |there| there.rules == role.rules).await?;
 
         let bindings: Api<RoleBinding> = Api::namespaced(self.client.clone(), namespace);
         let binding = RoleBinding {
             metadata: metadata(request, plan, owner()),
-            role_ref: role_ref("Role", &plan.name),
-            subjects: Some(vec![subject(&plan.user)]),
+            role_ref: role_ref("Role", plan.name()),
+            subjects: Some(vec![subject(plan.user())]),
         };
         let same = |there: &RoleBinding| there.role_ref == binding.role_ref && there.subjects == binding.subjects;
         self.ensure("RoleBinding", &bindings, &binding, same).await.map(drop)
@@ -92,7 +92,7 @@ impl Cluster {
         let roles: Api<ClusterRole> = Api::all(self.client.clone());
         let wanted = ClusterRole {
             metadata: ObjectMeta { namespace: None, ..metadata(request, plan, None) },
-            rules: Some(plan.rules.clone()),
+            rules: Some(plan.rules().to_vec()),
             aggregation_rule: None,
         };
         let role = self.ensure("ClusterRole", &roles, &wanted, |there| there.rules == wanted.rules).await?;
@@ -101,8 +101,8 @@ impl Cluster {
         let bindings: Api<ClusterRoleBinding> = Api::all(self.client.clone());
         let binding = ClusterRoleBinding {
             metadata: ObjectMeta { namespace: None, ..metadata(request, plan, Some(owner)) },
-            role_ref: role_ref("ClusterRole", &plan.name),
-            subjects: Some(vec![subject(&plan.user)]),
+            role_ref: role_ref("ClusterRole", plan.name()),
+            subjects: Some(vec![subject(plan.user())]),
         };
         let same =
             |there: &ClusterRoleBinding| there.role_ref == binding.role_ref && there.subjects == binding.subjects;
@@ -151,25 +151,26 @@ impl Cluster {
     }
 
     /// Ends a grant: the binding first, which is what gives access. At the natural end the rest follows by the Job's
-    /// own deadline; `early`, it is removed too.
-    pub async fn end_grant(&self, scope: Scope, namespace: &str, name: &str, early: bool) -> Result<(), Error> {
-        match scope {
+    /// own deadline; `early`, it is removed too. Returns whether the binding was there.
+    pub async fn end_grant(&self, scope: Scope, namespace: &str, name: &str, early: bool) -> Result<bool, Error> {
+        Ok(match scope {
             Scope::Subscription => {
                 let bindings: Api<RoleBinding> = Api::namespaced(self.client.clone(), namespace);
-                deleted("end a grant", bindings.delete(name, &background())).await?;
+                let was_there = deleted("end a grant", bindings.delete(name, &background())).await?;
                 if early {
                     let jobs: Api<Job> = Api::namespaced(self.client.clone(), namespace);
                     deleted("end a grant's deadline Job", jobs.delete(name, &background())).await?;
                 }
+                was_there
             }
             Scope::Tenant => {
                 let bindings: Api<ClusterRoleBinding> = Api::all(self.client.clone());
-                deleted("end a grant", bindings.delete(name, &background())).await?;
+                let was_there = deleted("end a grant", bindings.delete(name, &background())).await?;
                 let roles: Api<ClusterRole> = Api::all(self.client.clone());
                 deleted("end a grant's ClusterRole", roles.delete(name, &background())).await?;
+                was_there
             }
-        }
-        Ok(())
+        })
     }
 
     /// Whether a grant's binding is there, past every cache.
@@ -208,14 +209,14 @@ fn metadata(request: &LockboxRequest, plan: &GrantPlan, owner: Option<OwnerRefer
         pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
     };
     ObjectMeta {
-        name: Some(plan.name.clone()),
+        name: Some(plan.name().to_owned()),
         namespace: request.metadata.namespace.clone(),
         labels: Some(pairs(&[
             (names::REQUEST, request.metadata.name.as_deref().unwrap_or_default()),
             (names::REQUEST_UID, request.metadata.uid.as_deref().unwrap_or_default()),
             (names::MANAGED_BY, names::MANAGER),
         ])),
-        annotations: Some(pairs(&[(names::ACCESS_UNTIL, &text(plan.until))])),
+        annotations: Some(pairs(&[(names::ACCESS_UNTIL, &text(plan.until()))])),
         owner_references: owner.map(|owner| vec![owner]),
         ..ObjectMeta::default()
     }

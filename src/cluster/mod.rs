@@ -51,6 +51,12 @@ pub enum Error {
         /// What was being done.
         doing: &'static str,
     },
+    /// A request that does not come to rest: a bug, or a definition that drops what we write.
+    #[error("did not come to rest in {steps} steps: are the CustomResourceDefinitions those of this version?")]
+    Restless {
+        /// Steps that were taken.
+        steps: usize,
+    },
     /// An object of the name that we would use is somebody else's.
     #[error("{kind} {name} exists and is not ours: {what}")]
     Foreign {
@@ -75,7 +81,7 @@ impl Error {
                 kube::Error::Api(status) => Some(status),
                 _ => None,
             },
-            Self::TimedOut { .. } | Self::Foreign { .. } => None,
+            Self::TimedOut { .. } | Self::Restless { .. } | Self::Foreign { .. } => None,
         }
     }
 
@@ -182,11 +188,12 @@ async fn limited<T>(doing: &'static str, call: impl Future<Output = kube::Result
     }
 }
 
-/// A deletion: what is gone already is gone.
-async fn deleted<T>(doing: &'static str, call: impl Future<Output = kube::Result<T>>) -> Result<(), Error> {
+/// A deletion: what is gone already is gone. Returns whether it was there.
+async fn deleted<T>(doing: &'static str, call: impl Future<Output = kube::Result<T>>) -> Result<bool, Error> {
     match limited(doing, call).await {
-        Err(error) if !error.is_not_found() => Err(error),
-        _ => Ok(()),
+        Ok(_) => Ok(true),
+        Err(error) if error.is_not_found() => Ok(false),
+        Err(error) => Err(error),
     }
 }
 

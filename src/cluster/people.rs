@@ -57,10 +57,10 @@ impl Cluster {
     pub async fn unbind_people(&self, namespace: Option<&str>, name: &str) -> Result<(), Error> {
         if let Some(namespace) = namespace {
             let bindings: Api<RoleBinding> = Api::namespaced(self.client.clone(), namespace);
-            deleted("unbind people from a role", bindings.delete(name, &background())).await
+            deleted("unbind people from a role", bindings.delete(name, &background())).await.map(drop)
         } else {
             let bindings: Api<ClusterRoleBinding> = Api::all(self.client.clone());
-            deleted("unbind people from a role", bindings.delete(name, &background())).await
+            deleted("unbind people from a role", bindings.delete(name, &background())).await.map(drop)
         }
     }
 }

@@ -2,6 +2,7 @@
 
 pub mod assignments;
 pub mod changes;
+mod memory;
 pub mod people;
 pub mod proofs;
 pub mod requests;

@@ -1,15 +1,8 @@
-//! Requests: gather the facts, take a step, perform it; again, until nothing is left to do now.
+//! Requests: gather the facts, take a step, do what it asks for; again, until there is nothing to do now.
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
-use k8s_openapi::{
-    api::rbac::v1::{ClusterRoleBinding, RoleBinding},
-    apimachinery::pkg::apis::meta::v1::Condition,
-};
+use k8s_openapi::api::rbac::v1::{ClusterRoleBinding, RoleBinding};
 use kube::{
     Resource, ResourceExt,
     core::PartialObjectMeta,
@@ -18,49 +11,44 @@ use kube::{
         reflector::{ObjectRef, Store},
     },
 };
-
-use super::{Context, Guarded, retry::Retries};
-use crate::cluster::{Error, NotGranted};
 use lockbox_api::{LockboxRequest, LockboxSettings, Moment, Phase, RoleAssignment, Scope, names};
-use lockbox_lifecycle::{Action, Facts, GrantView, Proof, Proofs, RoleView, Step, facts, step};
+use lockbox_lifecycle::{
+    Action, Attempt, Facts, Forgery, GrantView, OpenRequests, Outcomes, PlacementView, Proof, Proofs, RoleView,
+    SettingsView, Step, facts::needs_role, step,
+};
 
-/// Requests that are remembered at most.
-const MOST_REMEMBERED: usize = 20_000;
+use super::{Context, Guarded, memory::Memory};
+use crate::cluster::{Error, NotGranted};
+
 /// Longest sleep: a clock that was set, or a machine that slept, is noticed after it.
 const LONGEST_SLEEP: Duration = Duration::from_mins(10);
-/// How long to wait for a quota to have room.
-const TRY_AGAIN: chrono::TimeDelta = chrono::TimeDelta::seconds(5);
-/// Steps in one go at most; a request's whole life has fewer.
-const MOST_STEPS: usize = 12;
+/// Steps in one go at most. A request's whole life has fewer, so one that takes more does not come to rest.
+const MOST_STEPS: usize = 48;
+/// After so many failures in a row the request itself says what fails.
+const SAID_AFTER: u32 = 3;
 
 /// What this reconciler looks at besides the [`Context`].
 pub struct Requests {
     shared: Arc<Context>,
+    /// The open requests.
+    requests: Store<Guarded<LockboxRequest>>,
     /// Bindings of grants in namespaces.
     bindings: Store<PartialObjectMeta<RoleBinding>>,
     /// Bindings of grants in the cluster.
     cluster_bindings: Store<PartialObjectMeta<ClusterRoleBinding>>,
-    /// What we did, by request UID. It only spares asking the API server for what it would refuse: forgotten by a restart,
-    /// and altogether when it holds [`MOST_REMEMBERED`].
-    memory: Mutex<HashMap<String, Remembered>>,
+    memory: Memory,
 }
 
-/// What we did to a request.
-#[derive(Clone, Debug, Default)]
-struct Remembered {
-    /// Entries published. Status catches up with every transition.
-    published: usize,
-    /// The version that our last write made.
-    version: u64,
-    /// Something forged about it was let in. That ends it, even if somebody writes it over and over so that the end is not
-    /// recorded before the policies are put right.
-    forgeable: Option<String>,
-}
-
-/// What a step is decided from, besides the request.
-struct Known {
+/// What the facts of a step are taken from.
+struct View {
+    request: LockboxRequest,
     settings: Option<Arc<Guarded<LockboxSettings>>>,
-    assignments: Vec<Arc<Guarded<RoleAssignment>>>,
+    assignments: Vec<RoleAssignment>,
+    role: RoleView,
+    outcomes: Outcomes,
+    open: OpenRequests,
+    published: usize,
+    proofs: Proofs,
 }
 
 /// Reconciles one request.
@@ -72,38 +60,33 @@ pub async fn reconcile(guarded: Arc<Guarded<LockboxRequest>>, ctx: Arc<Requests>
                 request = invalid.metadata.name.as_deref().unwrap_or_default(),
                 namespace = invalid.metadata.namespace.as_deref().unwrap_or_default(),
                 error = invalid.error,
-                "this request cannot be read; it is left alone, and any grant of it is ended by the sweep"
+                "this operator cannot read this request, and leaves it as it is"
             );
             return Ok(Requeue::requeue(LONGEST_SLEEP));
         }
     };
-    let key = key(guarded.as_ref());
-    // The cache may not have seen yet what we wrote ourselves: then the API server is asked.
-    let behind = ctx.is_behind(&request);
-    let request = if behind { ctx.read_again(&request).await? } else { Some(request) };
-    let wake = match request {
-        Some(request) => ctx.advance(request, behind).await?,
-        None => None,
-    };
-    ctx.shared.retries.succeeded(&key);
-    Ok(wake.map_or_else(|| Requeue::requeue(LONGEST_SLEEP), |wake| Requeue::requeue(until(wake, ctx.now()))))
+    let wake = ctx.advance(request).await?;
+    let wait = wake.map_or(LONGEST_SLEEP, |wake| until(wake, ctx.now()));
+    Ok(Requeue::requeue(wait))
 }
 
-/// What to do after a failure.
+/// What to do after a failure: try again, never later than the request's own deadline.
 #[allow(clippy::needless_pass_by_value, reason = "the controller's own signature")]
 pub fn on_error(guarded: Arc<Guarded<LockboxRequest>>, error: &Error, ctx: Arc<Requests>) -> Requeue {
-    let request = guarded.name_any();
     let namespace = guarded.namespace().unwrap_or_default();
-    if error.is_conflict() {
-        tracing::debug!(request, namespace, "written by somebody else in between; looking again");
-        return Requeue::requeue(Retries::conflict());
-    }
-    tracing::warn!(request, namespace, %error, "will be tried again");
-    Requeue::requeue(ctx.shared.retries.failed(&key(guarded.as_ref())))
+    tracing::warn!(request = guarded.name_any(), namespace, %error, "will be tried again");
+    let backoff = ctx.shared.retries.failed(&key(guarded.meta()));
+    let deadline = guarded.0.as_ref().ok().and_then(|request| request.status.as_ref()).and_then(|status| status.until);
+    let wait = deadline.map_or(backoff, |deadline| match until(deadline, ctx.now()) {
+        // A deadline that has passed is what was being worked on.
+        Duration::ZERO => backoff,
+        left => backoff.min(left),
+    });
+    Requeue::requeue(wait)
 }
 
-fn key(object: &Guarded<LockboxRequest>) -> String {
-    format!("{}/{}", object.meta().namespace.as_deref().unwrap_or_default(), object.name_any())
+fn key(meta: &kube::api::ObjectMeta) -> String {
+    format!("{}/{}", meta.namespace.as_deref().unwrap_or_default(), meta.name.as_deref().unwrap_or_default())
 }
 
 /// How long to sleep until a moment.
@@ -112,235 +95,253 @@ fn until(moment: Moment, now: Moment) -> Duration {
 }
 
 impl Requests {
-    /// Looks at these stores of grants' bindings.
+    /// Looks at these stores.
     pub fn new(
         shared: Arc<Context>,
+        requests: Store<Guarded<LockboxRequest>>,
         bindings: Store<PartialObjectMeta<RoleBinding>>,
         cluster_bindings: Store<PartialObjectMeta<ClusterRoleBinding>>,
     ) -> Self {
-        Self { shared, bindings, cluster_bindings, memory: Mutex::default() }
-    }
-
-    /// Takes steps until there is nothing to do now. Returns when to look again.
-    async fn advance(&self, request: LockboxRequest, fresh: bool) -> Result<Option<Moment>, Error> {
-        // What a cache says may be old. Before access is made from it, the API server is asked.
-        let (mut request, mut fresh) = (request, fresh);
-        let mut made = None;
-        for _ in 0..MOST_STEPS {
-            let phase = request.status.as_ref().and_then(|status| status.phase).unwrap_or_default();
-            if phase == Phase::Approved && !fresh {
-                match self.read_again(&request).await? {
-                    Some(current) => request = current,
-                    None => return Ok(None),
-                }
-                fresh = true;
-                continue;
-            }
-            let blocked = matches!(made, Some(GrantView::Blocked(_)));
-            let next = self.next_step(&request, made.take()).await?;
-            let mut not_granted = None;
-            for action in &next.before {
-                if let Err(why) = self.perform(&request, action).await? {
-                    not_granted = Some(why);
-                    break;
-                }
-            }
-            match not_granted {
-                Some(NotGranted::Refused(why)) => {
-                    made = Some(GrantView::Refused(why));
-                    continue;
-                }
-                Some(NotGranted::Blocked(why)) => {
-                    made = Some(GrantView::Blocked(why));
-                    continue;
-                }
-                None if next.grants() => {
-                    made = Some(GrantView::Present);
-                }
-                None => {}
-            }
-            let changed = next.status.is_some();
-            if let Some(status) = next.status {
-                request = self.shared.cluster.write_request_status(&request, *status).await?;
-                fresh = true;
-                self.remember(&request, |known| known.version = version(&request).unwrap_or_default());
-                if request.status.as_ref().is_some_and(|status| status.closed == Some(true)) {
-                    return Ok(None);
-                }
-            }
-            for action in &next.after {
-                // What comes after the status is publishing alone, which is never refused.
-                let _ = self.perform(&request, action).await?;
-            }
-            if blocked {
-                let again = self.now() + TRY_AGAIN;
-                return Ok(Some(next.wake.map_or(again, |wake| wake.min(again))));
-            }
-            if !changed && next.after.is_empty() {
-                return Ok(next.wake);
-            }
-        }
-        Ok(Some(self.now()))
+        Self { shared, requests, bindings, cluster_bindings, memory: Memory::default() }
     }
 
     fn now(&self) -> Moment {
         self.shared.proofs.now()
     }
 
-    async fn read_again(&self, request: &LockboxRequest) -> Result<Option<LockboxRequest>, Error> {
-        let (namespace, name) = (request.namespace().unwrap_or_default(), request.name_any());
-        let current = self.shared.cluster.read_request(&namespace, &name).await?;
-        Ok(current.filter(|current| current.metadata.uid == request.metadata.uid))
+    /// Takes steps until there is nothing to do now. Returns when to look again.
+    async fn advance(&self, request: LockboxRequest) -> Result<Option<Moment>, Error> {
+        let key = key(&request.metadata);
+        let mut view = self.view(request);
+        // The cache may not have seen yet what we wrote ourselves: then the API server is asked.
+        if self.memory.is_behind(&view.request) && !self.read_request(&mut view).await? {
+            return Ok(None);
+        }
+        for _ in 0..MOST_STEPS {
+            match self.step(&view) {
+                Step::Sleep(wake) if view.outcomes.trouble.is_some() => {
+                    let again = self.now() + self.shared.retries.failed(&key);
+                    return Ok(Some(wake.map_or(again, |wake| wake.min(again))));
+                }
+                Step::Sleep(wake) => {
+                    self.shared.retries.succeeded(&key);
+                    return Ok(wake);
+                }
+                Step::Write(status) => match self.shared.cluster.write_request_status(&view.request, *status).await {
+                    Ok(written) => self.written(&mut view, written),
+                    // Somebody wrote in between. What was done is done, and is a fact of the next step all the same.
+                    Err(error) if error.is_conflict() => {
+                        if !self.read_request(&mut view).await? {
+                            return Ok(None);
+                        }
+                    }
+                    Err(error) => return Err(error),
+                },
+                Step::Do(action) => match self.perform(&mut view, &action).await {
+                    Ok(true) => {}
+                    Ok(false) => return Ok(None),
+                    Err(error) if self.shared.retries.count(&key) >= SAID_AFTER => {
+                        tracing::warn!(request = key, %error, "fails over and over; the request says so");
+                        view.outcomes.trouble = Some(error.to_string());
+                    }
+                    Err(error) => return Err(error),
+                },
+            }
+        }
+        Err(Error::Restless { steps: MOST_STEPS })
     }
 
-    /// Gathers the facts and decides.
-    async fn next_step(&self, request: &LockboxRequest, made: Option<GrantView>) -> Result<Step, Error> {
-        let config = self.shared.cluster.config();
-        let phase = request.status.as_ref().and_then(|status| status.phase).unwrap_or_default();
-        let namespace = request.namespace().unwrap_or_default();
-        let known = self.known(request, phase, &namespace).await?;
-        let settings = known.settings.as_ref().and_then(|settings| settings.0.as_ref().ok());
-        let recorded =
-            settings.and_then(|settings| settings.status.as_ref()).map_or(&[][..], |status| &status.conditions);
-        let proofs = self.shared.proofs.read().with_recorded(recorded);
-        let settings = settings.map(|settings| &settings.spec);
-        let assignments: Vec<&RoleAssignment> =
-            known.assignments.iter().filter_map(|guarded| guarded.0.as_ref().ok()).collect();
+    /// What is known before anything is asked.
+    fn view(&self, request: LockboxRequest) -> View {
+        let settings = self.shared.settings();
+        let there = self.has_binding(&request);
+        View {
+            role: RoleView::Unread,
+            assignments: vec![],
+            outcomes: Outcomes {
+                grant: if there { GrantView::Present } else { GrantView::Unknown },
+                forgery: self.memory.forgeable(&request).map_or(Forgery::Untried, Forgery::LetIn),
+                ..Outcomes::default()
+            },
+            open: self.open(&request),
+            published: self.memory.published(&request),
+            proofs: self.proofs(settings.as_deref()),
+            settings,
+            request,
+        }
+    }
 
-        let level = settings
-            .and_then(|settings| settings.access_levels.iter().find(|level| level.name == request.spec.access_level));
-        let role = match level {
-            Some(level) if facts::needs_role(phase) => self.shared.cluster.role(&level.cluster_role).await?,
-            _ => RoleView::Unread,
-        };
-        let grant = match made {
-            Some(view) => view,
-            None if facts::needs_grant(phase) => self.look_for_grant(request).await?,
-            None => GrantView::Unread,
+    /// What is proven, with what the settings' status recorded of earlier trials.
+    fn proofs(&self, settings: Option<&Guarded<LockboxSettings>>) -> Proofs {
+        let status =
+            settings.and_then(|settings| settings.0.as_ref().ok()).and_then(|settings| settings.status.as_ref());
+        self.shared.proofs.read().with_recorded(status.map_or(&[], |status| &status.conditions))
+    }
+
+    /// Decides, and knows nothing but the view.
+    fn step(&self, view: &View) -> Step {
+        let settings = match view.settings.as_deref().map(|guarded| &guarded.0) {
+            None => SettingsView::Missing,
+            Some(Ok(settings)) => SettingsView::Known(&settings.spec),
+            Some(Err(invalid)) => SettingsView::Unreadable(&invalid.error),
         };
         let facts = Facts {
-            request,
+            request: &view.request,
             settings,
-            assignments: &assignments,
-            role: &role,
-            grant: &grant,
-            published: self.published(request),
-            proofs: &proofs,
-            tenant_namespace: &config.tenant_namespace,
+            assignments: &view.assignments,
+            role: &view.role,
+            outcomes: &view.outcomes,
+            published: view.published,
+            open: view.open,
+            proofs: &view.proofs,
+            tenant_namespace: &self.shared.cluster.config().tenant_namespace,
         };
-        let next = step(&facts, self.now());
-        if next.grants() { self.last_look(&facts, recorded).await } else { Ok(next) }
+        step(&facts, self.now())
     }
 
-    /// Decides again before access is made: with a trial of this very request, and what was found meanwhile.
-    async fn last_look(&self, facts: &Facts<'_>, recorded: &[Condition]) -> Result<Step, Error> {
-        let admission = match self.remembered(facts.request).forgeable {
-            Some(why) => Proof::Disproven(why),
-            None => self.shared.cluster.try_forged_approval(facts.request).await?,
-        };
-        let (now, proofs) = (self.now(), self.shared.proofs.read().with_recorded(recorded));
-        match admission {
-            Proof::Proven => Ok(step(&Facts { proofs: &proofs, ..*facts }, now)),
-            Proof::Disproven(why) => {
-                if self.remembered(facts.request).forgeable.is_none() {
-                    self.shared.proofs.doubt();
-                    self.remember(facts.request, |known| known.forgeable = Some(why.clone()));
-                }
-                Ok(step(&Facts { grant: &GrantView::Forgeable(why), proofs: &proofs, ..*facts }, now))
-            }
-            Proof::Unknown(_) => {
-                let next = step(&Facts { proofs: &Proofs { admission, ..proofs }, ..*facts }, now);
-                // Nothing else says when it can be tried.
-                Ok(Step { wake: next.wake.map(|wake| wake.min(now + TRY_AGAIN)), ..next })
-            }
-        }
-    }
-
-    /// Settings and assignments for this step. What is recorded for good is decided from what is stored now: a cache
-    /// may not have seen yet what was written just before the request, or the decision.
-    async fn known(&self, request: &LockboxRequest, phase: Phase, namespace: &str) -> Result<Known, Error> {
-        let cluster = &self.shared.cluster;
-        let home = &cluster.config().tenant_namespace;
-        let decides = match phase {
-            Phase::Evaluating => true,
-            Phase::CustomerNotified => !request.spec.decisions.is_empty(),
-            _ => false,
-        };
-        if !decides {
-            let near = |assignment: &Arc<Guarded<RoleAssignment>>| {
-                let there = assignment.meta().namespace.as_deref();
-                there == Some(namespace) || there == Some(home)
-            };
-            let assignments = self.shared.assignments.state().into_iter().filter(near).collect();
-            return Ok(Known { settings: self.shared.settings(), assignments });
-        }
-        let settings = cluster.read_settings().await?.map(Arc::new);
-        let mut assignments = cluster.read_assignments(namespace).await?;
-        if namespace != home {
-            assignments.extend(cluster.read_assignments(home).await?);
-        }
-        Ok(Known { settings, assignments: assignments.into_iter().map(Arc::new).collect() })
-    }
-
-    /// The cache says that a binding is there; that it is not, only the API server says.
-    async fn look_for_grant(&self, request: &LockboxRequest) -> Result<GrantView, Error> {
-        let Some(grant) = request.status.as_ref().and_then(|status| status.grant.as_ref()) else {
-            return Ok(GrantView::Absent);
-        };
-        let namespace = request.namespace().unwrap_or_default();
-        let cached = match request.spec.scope {
-            Scope::Subscription => self.bindings.get(&ObjectRef::new(&grant.name).within(&namespace)).is_some(),
-            Scope::Tenant => self.cluster_bindings.get(&ObjectRef::new(&grant.name)).is_some(),
-        };
-        let there = cached || self.shared.cluster.grant_exists(request.spec.scope, &namespace, &grant.name).await?;
-        Ok(if there { GrantView::Present } else { GrantView::Absent })
-    }
-
-    /// Performs one action.
-    async fn perform(&self, request: &LockboxRequest, action: &Action) -> Result<Result<(), NotGranted>, Error> {
+    /// Does what a step asked for, and takes down what came of it. Returns whether the request is still there.
+    async fn perform(&self, view: &mut View, action: &Action) -> Result<bool, Error> {
         let cluster = &self.shared.cluster;
         match action {
-            Action::MakeGrant(plan) => return cluster.make_grant(request, plan, self.now()).await,
+            Action::Read { request } => {
+                if *request && !self.read_request(view).await? {
+                    return Ok(false);
+                }
+                self.read(view).await?;
+            }
+            Action::TryPlacement => view.outcomes.placement = PlacementView::Fits,
+            Action::TryForgery => view.outcomes.forgery = self.try_forgery(view).await?,
+            Action::MakeGrant(plan) => match cluster.make_grant(&view.request, plan, self.now()).await? {
+                Ok(()) => (view.outcomes.attempt, view.outcomes.grant) = (Attempt::None, GrantView::Present),
+                Err(NotGranted::Refused(why)) => view.outcomes.attempt = Attempt::Refused(why),
+                Err(NotGranted::Blocked(why)) => view.outcomes.attempt = Attempt::Blocked(why),
+            },
+            Action::FindGrant => {
+                let (scope, namespace, name) = grant_of(&view.request);
+                let there = cluster.grant_exists(scope, &namespace, &name).await?;
+                view.outcomes.grant = if there { GrantView::Present } else { GrantView::Absent };
+            }
             Action::EndGrant { early } => {
-                let namespace = request.namespace().unwrap_or_default();
-                let name = names::grant(request.metadata.uid.as_deref().unwrap_or_default());
-                cluster.end_grant(request.spec.scope, &namespace, &name, *early).await?;
+                let (scope, namespace, name) = grant_of(&view.request);
+                match cluster.end_grant(scope, &namespace, &name, *early).await {
+                    Ok(was_there) => {
+                        let was_there = was_there || view.outcomes.grant == GrantView::Present;
+                        (view.outcomes.grant, view.outcomes.not_ended) = (GrantView::Ended { was_there }, None);
+                    }
+                    Err(error) => {
+                        tracing::error!(request = key(&view.request.metadata), %error, "an access was not ended");
+                        view.outcomes.not_ended = Some(error.to_string());
+                    }
+                }
             }
             Action::Publish { after } => {
-                let history = request.status.as_ref().map_or(&[][..], |status| &status.history);
-                cluster.publish(request, history.get(*after..).unwrap_or_default()).await?;
-                self.remember(request, |known| known.published = history.len());
+                let history = view.request.status.as_ref().map_or(&[][..], |status| &status.history);
+                cluster.publish(&view.request, history.get(*after..).unwrap_or_default()).await?;
+                view.published = history.len();
+                self.memory.remember_published(&view.request, view.published);
             }
         }
-        Ok(Ok(()))
+        Ok(true)
     }
 
-    fn published(&self, request: &LockboxRequest) -> usize {
-        let recorded = request.status.as_ref().and_then(|status| status.events_published).unwrap_or_default();
-        usize::try_from(recorded).unwrap_or_default().max(self.remembered(request).published)
-    }
-
-    /// Whether this is older than what our own last write made. Versions are numbers on every API server; should one not
-    /// be, nothing counts as old, and a write over it is refused.
-    fn is_behind(&self, request: &LockboxRequest) -> bool {
-        version(request).is_some_and(|version| version < self.remembered(request).version)
-    }
-
-    fn remembered(&self, request: &LockboxRequest) -> Remembered {
-        let uid = request.metadata.uid.as_deref().unwrap_or_default();
-        self.memory.lock().unwrap_or_else(PoisonError::into_inner).get(uid).cloned().unwrap_or_default()
-    }
-
-    fn remember(&self, request: &LockboxRequest, what: impl FnOnce(&mut Remembered)) {
-        let uid = request.metadata.uid.clone().unwrap_or_default();
-        let mut memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
-        if memory.len() >= MOST_REMEMBERED {
-            memory.clear();
+    /// Reads the request past every cache. Returns whether it is still there.
+    async fn read_request(&self, view: &mut View) -> Result<bool, Error> {
+        let (namespace, name) = (view.request.namespace().unwrap_or_default(), view.request.name_any());
+        let current = self.shared.cluster.read_request(&namespace, &name).await?;
+        match current.filter(|current| current.metadata.uid == view.request.metadata.uid) {
+            Some(current) => {
+                (view.request, view.outcomes.request_read) = (current, true);
+                Ok(true)
+            }
+            None => {
+                self.memory.forget(&view.request);
+                Ok(false)
+            }
         }
-        what(memory.entry(uid).or_default());
+    }
+
+    /// Reads settings, assignments and role past every cache.
+    async fn read(&self, view: &mut View) -> Result<(), Error> {
+        let cluster = &self.shared.cluster;
+        let home = &cluster.config().tenant_namespace;
+        let namespace = view.request.namespace().unwrap_or_default();
+        let of_the_tenant =
+            async { if namespace == *home { Ok(vec![]) } else { cluster.read_assignments(home).await } };
+        let (settings, here, of_the_tenant) =
+            tokio::try_join!(cluster.read_settings(), cluster.read_assignments(&namespace), of_the_tenant)?;
+        view.settings = settings.map(Arc::new);
+        view.assignments = here.into_iter().chain(of_the_tenant).filter_map(|guarded| guarded.0.ok()).collect();
+        view.proofs = self.proofs(view.settings.as_deref());
+        let phase = view.request.status.as_ref().and_then(|status| status.phase).unwrap_or_default();
+        let settings = view.settings.as_deref().and_then(|settings| settings.0.as_ref().ok());
+        let wanted = &view.request.spec.access_level;
+        let level =
+            settings.and_then(|settings| settings.spec.access_levels.iter().find(|level| level.name == *wanted));
+        if let Some(level) = level.filter(|_| needs_role(phase)) {
+            view.role = cluster.role(&level.cluster_role).await?;
+        }
+        view.outcomes.read = true;
+        Ok(())
+    }
+
+    /// Tries whether something forged about this very request is refused. Where it was let in once, that is not
+    /// forgotten: it ends the request, even if somebody writes it over and over so that the end is not recorded before the
+    /// policies are put right.
+    async fn try_forgery(&self, view: &mut View) -> Result<Forgery, Error> {
+        let found = self.shared.cluster.try_forged_approval(&view.request).await?;
+        // What was found meanwhile counts too.
+        view.proofs = self.proofs(view.settings.as_deref());
+        Ok(match found {
+            Proof::Proven => Forgery::Refused,
+            Proof::Unknown(why) => Forgery::Unknown(why),
+            Proof::Disproven(why) => {
+                self.shared.proofs.doubt();
+                self.memory.remember_forgeable(&view.request, &why);
+                Forgery::LetIn(why)
+            }
+        })
+    }
+
+    fn written(&self, view: &mut View, written: LockboxRequest) {
+        (view.request, view.outcomes.request_read) = (written, true);
+        if view.request.status.as_ref().is_some_and(|status| status.closed == Some(true)) {
+            self.memory.forget(&view.request);
+        } else {
+            self.memory.remember_version(&view.request);
+        }
+    }
+
+    /// Whether the cache knows the binding of the request's grant. That it is not there, only the API server says.
+    fn has_binding(&self, request: &LockboxRequest) -> bool {
+        let (scope, namespace, name) = grant_of(request);
+        match scope {
+            Scope::Subscription => self.bindings.get(&ObjectRef::new(&name).within(&namespace)).is_some(),
+            Scope::Tenant => self.cluster_bindings.get(&ObjectRef::new(&name)).is_some(),
+        }
+    }
+
+    /// The open requests, where they matter: when a request is evaluated.
+    fn open(&self, request: &LockboxRequest) -> OpenRequests {
+        if request.status.as_ref().and_then(|status| status.phase).unwrap_or_default() != Phase::Evaluating {
+            return OpenRequests::default();
+        }
+        let username = &request.spec.requester.username;
+        let mut open = OpenRequests::default();
+        for other in self.requests.state() {
+            let Ok(other) = &other.0 else { continue };
+            let phase = other.status.as_ref().and_then(|status| status.phase).unwrap_or_default();
+            if phase.is_terminal() {
+                continue;
+            }
+            open.of_requester += usize::from(other.spec.requester.username == *username);
+            open.in_namespace += usize::from(other.metadata.namespace == request.metadata.namespace);
+        }
+        open
     }
 }
 
-fn version(request: &LockboxRequest) -> Option<u64> {
-    request.metadata.resource_version.as_deref()?.parse().ok()
+/// Where the grant of a request is, and what it is called.
+fn grant_of(request: &LockboxRequest) -> (Scope, String, String) {
+    let name = names::grant(request.metadata.uid.as_deref().unwrap_or_default());
+    (request.spec.scope, request.namespace().unwrap_or_default(), name)
 }

@@ -43,6 +43,11 @@ impl Retries {
         wait + (wait / 4) * spread / 256
     }
 
+    /// Failures of `object` in a row so far.
+    pub fn count(&self, object: &str) -> u32 {
+        self.failures.lock().unwrap_or_else(PoisonError::into_inner).get(object).copied().unwrap_or_default()
+    }
+
     /// Forgets the failures of `object`.
     pub fn succeeded(&self, object: &str) {
         self.failures.lock().unwrap_or_else(PoisonError::into_inner).remove(object);

@@ -100,6 +100,74 @@ pub struct LockboxSettingsSpec {
     /// Exclusions that may be recorded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exclusions: Option<Exclusions>,
+    /// How many requests may be open at a time. One more is rejected at once.
+    #[serde(default)]
+    pub limits: Limits,
+    /// Locked users: whatever they wait for is cancelled, their access ends, and they get no other while they are in this
+    /// list. Nobody else is affected. At most 64.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["user".into()]))]
+    pub locks: Vec<Lock>,
+    /// Ends all access that was approved before a moment, at once. What waits goes on waiting, and what is approved later
+    /// is granted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stop: Option<Stop>,
+}
+
+/// How many requests may be open at a time.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct Limits {
+    /// Of one requester, in all namespaces, from 1 to 1000.
+    #[serde(default = "open_per_requester")]
+    #[schemars(range(min = 1, max = 1000))]
+    pub open_per_requester: i32,
+    /// In one namespace, of everybody, from 1 to 5000.
+    #[serde(default = "open_per_namespace")]
+    #[schemars(range(min = 1, max = 5000))]
+    pub open_per_namespace: i32,
+}
+
+fn open_per_requester() -> i32 {
+    32
+}
+
+fn open_per_namespace() -> i32 {
+    256
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { open_per_requester: open_per_requester(), open_per_namespace: open_per_namespace() }
+    }
+}
+
+/// A locked user.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+pub struct Lock {
+    /// The user name, in any spelling of upper and lower case.
+    #[schemars(length(min = 1, max = 256))]
+    pub user: String,
+    /// Why: the requester and the approvers see it. At most 512 characters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 512))]
+    #[x_kube(validation = rules::visible())]
+    pub reason: Option<String>,
+}
+
+/// The end of all access that was approved before a moment.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+pub struct Stop {
+    /// Access that was approved before this moment ends, such as 2026-11-29T12:00:00Z. A moment in the future also ends
+    /// what is approved until then.
+    #[schemars(extend("maxLength" = 64))]
+    pub before: Moment,
+    /// Why: the requesters and the approvers see it. At most 512 characters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 512))]
+    #[x_kube(validation = rules::visible())]
+    pub reason: Option<String>,
 }
 
 fn all_origins() -> Vec<Origin> {

@@ -211,6 +211,8 @@ pub enum AuditAction {
     RejectDecision,
     /// Somebody touched a grant.
     TamperWithGrant,
+    /// Access should have ended, and could not be ended.
+    EndOverdue,
 }
 
 impl fmt::Display for AuditAction {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use crate::recognition;
 use lockbox_api::{
     AssignedRole, LockboxSettingsSpec, Moment, Principal, PrincipalKind, RoleAssignment, Scope,
     assignment::{AssignmentScope, AssignmentType},
@@ -202,17 +203,56 @@ fn judge(
     Ok(active_until)
 }
 
-/// Whether an approver of the snapshot still is one: the very assignment exists, and an activation still runs.
-pub fn still_approves<'a>(
-    approver: &Approver,
-    assignments: impl IntoIterator<Item = &'a RoleAssignment>,
+/// Whether an approver of the snapshot still is one: an assignment of the same role to the same principal that was in
+/// place when the request was made exists, and its activation runs. It need not be the one in the snapshot: of several,
+/// any that lives will do.
+pub fn still_approves(approver: &Approver, assignments: &[RoleAssignment], made: Moment, now: Moment) -> bool {
+    let namespace = approver.assignment.split_once('/').map(|(namespace, _)| namespace);
+    assignments.iter().any(|assignment| {
+        let spec = &assignment.spec;
+        (spec.principal.kind, &spec.principal.name, spec.role) == (approver.kind, &approver.name, approver.role)
+            && assignment.metadata.namespace.as_deref() == namespace
+            && assignment.metadata.deletion_timestamp.is_none()
+            && created(assignment) <= made
+            && match spec.type_ {
+                AssignmentType::Active => true,
+                AssignmentType::Eligible => {
+                    let status = assignment.status.as_ref();
+                    let active = status.and_then(|status| Some((status.activated_at?, status.active_until?)));
+                    // The activation that counted then; a later one does not count for this request.
+                    active.is_some_and(|(from, until)| from <= made && now < until)
+                        && approver.active_until.is_none_or(|until| now < until)
+                }
+            }
+    })
+}
+
+/// Whether somebody may approve in this namespace now, by an assignment that counts today: they may deny and revoke what
+/// others were asked about.
+pub fn approves_now(
+    user: &str,
+    group: Option<&str>,
+    assignments: &[RoleAssignment],
+    namespace: &str,
+    tenant_namespace: &str,
     now: Moment,
 ) -> bool {
-    approver.active_until.is_none_or(|until| now < until)
-        && assignments.into_iter().any(|assignment| {
-            assignment.metadata.uid.as_deref() == Some(&approver.uid)
-                && assignment.metadata.deletion_timestamp.is_none()
-        })
+    assignments.iter().any(|assignment| {
+        let spec = &assignment.spec;
+        let here = assignment.metadata.namespace.as_deref();
+        let place = match spec.role {
+            AssignedRole::GlobalAdministrator => tenant_namespace,
+            AssignedRole::Owner | AssignedRole::LockboxApprover => namespace,
+        };
+        let is_them = match spec.principal.kind {
+            PrincipalKind::User => spec.principal.name == user,
+            PrincipalKind::Group => group == Some(&spec.principal.name),
+        };
+        is_them
+            && here == Some(place)
+            && assignment.metadata.deletion_timestamp.is_none()
+            && recognition::is_active(assignment, now)
+    })
 }
 
 /// Whether a snapshot can reach a quorum: a group counts for as many as it may have.

@@ -30,6 +30,7 @@ pub const fn words(action: AuditAction) -> &'static str {
         AuditAction::ExcludeLockboxRequest => "Exclude Lockbox Request",
         AuditAction::RejectDecision => "Reject Decision",
         AuditAction::TamperWithGrant => "Tamper With Grant",
+        AuditAction::EndOverdue => "End Overdue",
     }
 }
 
@@ -41,6 +42,7 @@ pub const fn is_warning(action: AuditAction) -> bool {
             | AuditAction::RejectDecision
             | AuditAction::TamperWithGrant
             | AuditAction::ExcludeLockboxRequest
+            | AuditAction::EndOverdue
     )
 }
 
@@ -93,7 +95,7 @@ mod tests {
     use lockbox_api::{Moment, Phase};
 
     /// Every action, and whether somebody should look at it.
-    const ALL: [(AuditAction, bool); 20] = [
+    const ALL: [(AuditAction, bool); 21] = [
         (AuditAction::RequestInternalApproval, false),
         (AuditAction::ApproveInternally, false),
         (AuditAction::DenyInternally, false),
@@ -114,6 +116,7 @@ mod tests {
         (AuditAction::ExcludeLockboxRequest, true),
         (AuditAction::RejectDecision, true),
         (AuditAction::TamperWithGrant, true),
+        (AuditAction::EndOverdue, true),
     ];
 
     fn entry(action: AuditAction, message: &str) -> Entry {

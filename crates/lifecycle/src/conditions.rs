@@ -13,6 +13,21 @@ use lockbox_api::{
 pub const TYPES: [&str; 6] =
     ["JitEvaluated", "InternallyApproved", "CustomerNotified", "Approved", "AccessGranted", "Finished"];
 
+/// Condition type of a request in whose way something is: present from the first time on that something was.
+pub const DEGRADED: &str = "Degraded";
+
+/// Something is in the way of the request, over and over: a sentence says what.
+pub fn degraded(status: &mut LockboxRequestStatus, words: &str, generation: Option<i64>, now: Moment) {
+    set(&mut status.conditions, DEGRADED, Truth::True, "Failing", &clip(words, 1024), now, generation);
+}
+
+/// Nothing is in its way any more.
+pub fn recovered(status: &mut LockboxRequestStatus, generation: Option<i64>, now: Moment) {
+    if lockbox_api::condition::holds(&status.conditions, DEGRADED) {
+        set(&mut status.conditions, DEGRADED, Truth::False, "Recovered", "nothing is in the way", now, generation);
+    }
+}
+
 /// Brings everything derived up to date: conditions, `until`, `observedGeneration`.
 pub fn derive(status: &mut LockboxRequestStatus, generation: Option<i64>, now: Moment) {
     let phase = status.phase.unwrap_or_default();
@@ -37,14 +52,14 @@ pub fn derive(status: &mut LockboxRequestStatus, generation: Option<i64>, now: M
     } else if phase == Phase::AwaitingInternalApproval {
         (Truth::Unknown, "Waiting".to_owned(), message.clone())
     } else if status.notified_at.is_some() || status.approved_at.is_some() {
-        (Truth::True, "Approved".to_owned(), "every internal approval is there".to_owned())
+        (Truth::True, "Approved".to_owned(), "all internal approvals are there".to_owned())
     } else if ended {
         (Truth::False, reason.clone(), message.clone())
     } else {
         (Truth::Unknown, "NotYet".to_owned(), String::new())
     };
     let notified = if status.notified_at.is_some() {
-        (Truth::True, "Notified".to_owned(), "the request is, or was, in the customer's queue".to_owned())
+        (Truth::True, "Notified".to_owned(), "the customer was notified".to_owned())
     } else if status.approved_at.is_some() {
         (Truth::False, "NotNeeded".to_owned(), "no customer data is needed".to_owned())
     } else if ended {
@@ -53,7 +68,7 @@ pub fn derive(status: &mut LockboxRequestStatus, generation: Option<i64>, now: M
         (Truth::Unknown, "NotYet".to_owned(), String::new())
     };
     let approved = if status.approved_at.is_some() {
-        (Truth::True, "Approved".to_owned(), "approved, as the history says".to_owned())
+        (Truth::True, "Approved".to_owned(), "approved; see status.history".to_owned())
     } else if ended {
         (Truth::False, reason.clone(), message.clone())
     } else {
@@ -85,7 +100,7 @@ pub fn derive(status: &mut LockboxRequestStatus, generation: Option<i64>, now: M
 pub fn show(proofs: &Proofs, conditions: &mut Vec<Condition>, now: Moment, generation: Option<i64>) {
     let Proofs { admission, safety_net, clock, .. } = proofs.clone().with_recorded(conditions);
     for (type_, proof, holds, fails, meaning) in [
-        (ADMISSION, admission, "Enforced", "NotEnforced", "who asks and who decides is compared with the caller"),
+        (ADMISSION, admission, "Enforced", "NotEnforced", "the API server verifies who asks and who decides"),
         (
             SAFETY_NET,
             safety_net,

@@ -2,13 +2,13 @@
 
 use std::{collections::BTreeSet, fmt::Write as _};
 
-use super::{approvers, facts::Facts, history::Happening, proofs::Proof};
-use crate::Why;
 use lockbox_api::{
-    AuditAction, Duration, LockboxRequestStatus, Moment, Phase, PrincipalKind, Verdict,
+    AuditAction, Duration, Moment, Phase, PrincipalKind, Verdict,
     principal::same_user,
-    request::{Approver, Decision, InternalApproval, InternalDecision, NamedObject},
+    request::{Approver, Decision, Entry, InternalApproval, InternalDecision, NamedObject},
 };
+
+use crate::{approvers, facts::Facts, history::Happening, proofs::Proof, reason::Reason, state::Notified, why::Why};
 
 /// What the decisions that were not looked at before come to.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -38,31 +38,40 @@ pub fn people<'a>(users: impl IntoIterator<Item = &'a str>) -> usize {
     users.into_iter().map(str::to_lowercase).collect::<BTreeSet<_>>().len()
 }
 
-/// Who has approved already, by the history.
-pub fn approved_by(status: &LockboxRequestStatus, action: AuditAction) -> Vec<&str> {
-    status.history.iter().filter(|entry| entry.action == action).map(|entry| entry.actor.as_str()).collect()
+/// The entries of the history so far.
+fn history<'a>(facts: &'a Facts<'_>) -> &'a [Entry] {
+    facts.status().map_or(&[], |status| &status.history)
 }
 
+const CUSTOMER: [AuditAction; 2] = [AuditAction::ApproveLockboxRequest, AuditAction::DenyLockboxRequest];
+const INTERNAL: [AuditAction; 2] = [AuditAction::ApproveInternally, AuditAction::DenyInternally];
+
 /// Whether the decision of this user was looked at before: then its entry is in the history.
-fn is_recorded(status: &LockboxRequestStatus, user: &str, actions: [AuditAction; 2], rejected_in: Phase) -> bool {
-    status.history.iter().any(|entry| {
+fn is_recorded(facts: &Facts<'_>, user: &str, actions: [AuditAction; 2], rejected_in: Phase) -> bool {
+    history(facts).iter().any(|entry| {
         entry.actor == user
             && (actions.contains(&entry.action)
                 || (entry.action == AuditAction::RejectDecision && entry.phase == rejected_in))
     })
 }
 
+/// Whether the provider's own approvers wrote a decision that was not looked at before.
+pub fn has_new_internal(facts: &Facts<'_>) -> bool {
+    let phase = Phase::AwaitingInternalApproval;
+    facts.request.spec.internal_decisions.keys().any(|user| !is_recorded(facts, user, INTERNAL, phase))
+}
+
 fn happening(action: AuditAction, user: &str, phase: Phase, reason: Option<&String>, message: String) -> Happening {
     Happening { action, actor: user.into(), phase, reason: reason.cloned(), message, rules: vec![], facts: vec![] }
 }
 
-/// Looks at the customer's decisions that are new. A decision counts only if it was made by somebody in the snapshot,
-/// who still is an approver, and not by the requester or one of the provider's people.
-pub fn customer(facts: &Facts<'_>, status: &LockboxRequestStatus, now: Moment) -> Tally {
+/// Looks at the customer's decisions that are new. An approval counts only if it was made by somebody in the snapshot,
+/// who still is an approver, and not by the requester or one of the provider's people. A Deny counts from them, and from
+/// whoever may approve here now.
+pub(crate) fn customer(facts: &Facts<'_>, state: &Notified<'_>, now: Moment) -> Tally {
     let mut tally = Tally::default();
     for (user, decision) in &facts.request.spec.decisions {
-        let seen = [AuditAction::ApproveLockboxRequest, AuditAction::DenyLockboxRequest];
-        if is_recorded(status, user, seen, Phase::CustomerNotified) {
+        if is_recorded(facts, user, CUSTOMER, Phase::CustomerNotified) {
             continue;
         }
         if decision.verdict == Verdict::Approve
@@ -72,7 +81,7 @@ pub fn customer(facts: &Facts<'_>, status: &LockboxRequestStatus, now: Moment) -
             continue;
         }
         let reason = decision.reason.as_ref();
-        match (counts(facts, status, user, decision, now), decision.verdict) {
+        match (counts(facts, state, user, decision, now), decision.verdict) {
             (Err(why), verdict) => tally.happenings.push(happening(
                 AuditAction::RejectDecision,
                 user,
@@ -103,6 +112,49 @@ pub fn customer(facts: &Facts<'_>, status: &LockboxRequestStatus, now: Moment) -
     tally
 }
 
+/// The approvals that stand: recorded before or new, each by somebody who still is an approver.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Standing<'a> {
+    /// Whose.
+    pub users: Vec<&'a str>,
+    /// What they decided.
+    pub decisions: Vec<&'a Decision>,
+    /// Recorded approvals that stand no more, each with why.
+    pub lapsed: Vec<String>,
+}
+
+impl Standing<'_> {
+    /// How many different people they are.
+    pub fn count(&self) -> usize {
+        people(self.users.iter().copied())
+    }
+}
+
+/// Which approvals stand now, those of this tally among them.
+pub(crate) fn standing<'a>(facts: &'a Facts<'_>, state: &Notified<'_>, tally: &Tally, now: Moment) -> Standing<'a> {
+    let mut standing = Standing::default();
+    let approved = |user: &str, action, actor: &str| action == AuditAction::ApproveLockboxRequest && actor == user;
+    for (user, decision) in &facts.request.spec.decisions {
+        let recorded = history(facts).iter().any(|entry| approved(user, entry.action, &entry.actor));
+        let new = tally.happenings.iter().any(|entry| approved(user, entry.action, &entry.actor));
+        if !recorded && !new {
+            continue;
+        }
+        if recorded && !still_approves(facts, state, user, decision, now) {
+            standing.lapsed.push(format!("The approval of {user} does not count any more: they are no approver now"));
+            continue;
+        }
+        standing.users.push(user);
+        standing.decisions.push(decision);
+    }
+    standing
+}
+
+fn still_approves(facts: &Facts<'_>, state: &Notified<'_>, user: &str, decision: &Decision, now: Moment) -> bool {
+    find(state.approvers, user, decision.group.as_deref())
+        .is_some_and(|approver| approvers::still_approves(approver, facts.assignments, facts.created(), now))
+}
+
 fn cut_in_words(decision: &Decision) -> String {
     let mut words = String::new();
     if let Some(duration) = decision.duration {
@@ -119,35 +171,37 @@ fn cut_in_words(decision: &Decision) -> String {
 /// Through what a decision counts, in words, or why it does not.
 fn counts(
     facts: &Facts<'_>,
-    status: &LockboxRequestStatus,
+    state: &Notified<'_>,
     user: &str,
     decision: &Decision,
     now: Moment,
 ) -> Result<String, String> {
     person_may_decide(facts, user, decision.verdict)?;
-    if let Some(barred) = &status.barred
-        && (barred.users.iter().any(|name| same_user(name, user))
-            || decision.group.as_ref().is_some_and(|group| barred.groups.contains(group)))
+    let group = decision.group.as_deref();
+    if state.barred.users.iter().any(|name| same_user(name, user))
+        || decision.group.as_ref().is_some_and(|group| state.barred.groups.contains(group))
     {
         return Err("the provider's people do not decide for the customer".into());
     }
-    let approver = find(status.approvers.as_deref().unwrap_or_default(), user, decision.group.as_deref())
-        .ok_or("this user is not in status.approvers, the snapshot of designated approvers")?;
-    // To say no takes nothing: whoever was asked may, even if their role is gone since. It grants nobody anything.
-    if decision.verdict == Verdict::Approve
-        && !approvers::still_approves(approver, facts.assignments.iter().copied(), now)
-    {
-        return Err(format!("RoleAssignment {} is gone, or its activation has ended", approver.assignment));
-    }
+    let Some(approver) = find(state.approvers, user, group) else {
+        // To say no takes nothing: who may approve here now may say it, too.
+        if decision.verdict == Verdict::Deny
+            && approvers::approves_now(user, group, facts.assignments, facts.namespace(), facts.tenant_namespace, now)
+        {
+            return Ok(group.map(|group| format!(" as a member of {group}")).unwrap_or_default());
+        }
+        return Err("this user is not in status.approvers, the snapshot of designated approvers".into());
+    };
+    // And whoever was asked may say it even if their role is gone since.
     if decision.verdict == Verdict::Approve {
-        let hash = status.effect.as_ref().map(|effect| effect.hash.as_str());
-        if decision.effect_hash.as_deref().is_some_and(|given| Some(given) != hash) {
+        if !approvers::still_approves(approver, facts.assignments, facts.created(), now) {
+            return Err(format!("RoleAssignment {} is gone, or its activation has ended", approver.assignment));
+        }
+        if decision.effect_hash.as_deref().is_some_and(|given| given != state.effect.hash) {
             return Err("effectHash is not the hash in status.effect: something else was approved".into());
         }
-        if let (Some(cut), Some(asked)) = (decision.duration, status.duration)
-            && cut > asked
-        {
-            return Err(format!("its duration, {cut}, is longer than what was asked for, {asked}"));
+        if let Some(cut) = decision.duration.filter(|cut| *cut > state.duration) {
+            return Err(format!("its duration, {cut}, is longer than what was asked for, {}", state.duration));
         }
         let asked = facts.request.spec.resources.as_deref();
         if let Some(cut) = &decision.resources
@@ -166,7 +220,7 @@ fn counts(
 fn not_yet(facts: &Facts<'_>) -> Option<Why> {
     match &facts.proofs.admission {
         Proof::Unknown(why) => {
-            Some(Why::new("WaitingForAdmission", format!("An approval is not looked at yet: {why}")))
+            Some(Why::new(Reason::WaitingForAdmission, format!("An approval is not looked at yet: {why}")))
         }
         Proof::Proven | Proof::Disproven(_) => None,
     }
@@ -197,14 +251,14 @@ fn find<'a>(approvers: &'a [Approver], user: &str, group: Option<&str>) -> Optio
     })
 }
 
-/// What several approvers left of the request: what one cut down is cut down for all. No resources means the whole
+/// What several approvers left of a request: what one cut down is cut down for all. No resources means the whole
 /// scope; an empty list means that nothing is left.
 pub fn left(
-    status: &LockboxRequestStatus,
+    duration: Duration,
     asked: Option<&[NamedObject]>,
     approvals: &[&Decision],
-) -> (Option<Duration>, Option<Vec<NamedObject>>) {
-    let duration = approvals.iter().filter_map(|decision| decision.duration).chain(status.duration).min();
+) -> (Duration, Option<Vec<NamedObject>>) {
+    let duration = approvals.iter().filter_map(|decision| decision.duration).fold(duration, Ord::min);
     let resources = asked.map(|asked| {
         asked
             .iter()
@@ -218,11 +272,11 @@ pub fn left(
 }
 
 /// Looks at the internal decisions that are new.
-pub fn internal(facts: &Facts<'_>, status: &LockboxRequestStatus) -> Tally {
+pub fn internal(facts: &Facts<'_>, demanded: &[InternalApproval]) -> Tally {
     let mut tally = Tally::default();
     let phase = Phase::AwaitingInternalApproval;
     for (user, decision) in &facts.request.spec.internal_decisions {
-        if is_recorded(status, user, [AuditAction::ApproveInternally, AuditAction::DenyInternally], phase) {
+        if is_recorded(facts, user, INTERNAL, phase) {
             continue;
         }
         if decision.verdict == Verdict::Approve
@@ -233,7 +287,7 @@ pub fn internal(facts: &Facts<'_>, status: &LockboxRequestStatus) -> Tally {
         }
         let reason = decision.reason.as_ref();
         let may = person_may_decide(facts, user, decision.verdict).and_then(|()| {
-            let member = status.internal_approvals.iter().any(|demanded| may_approve(demanded, user, decision));
+            let member = demanded.iter().any(|demanded| may_approve(demanded, user, decision.group.as_deref()));
             if member { Ok(()) } else { Err("this user is not in status.internalApprovals".into()) }
         });
         match (may, decision.verdict) {
@@ -267,25 +321,29 @@ pub fn internal(facts: &Facts<'_>, status: &LockboxRequestStatus) -> Tally {
     tally
 }
 
-fn may_approve(demanded: &InternalApproval, user: &str, decision: &InternalDecision) -> bool {
+/// Who has approved for the provider, recorded before or in this tally, each with the group that they decide for.
+pub(crate) fn approved_internally<'a>(facts: &'a Facts<'_>, tally: &Tally) -> Vec<(&'a str, Option<&'a str>)> {
+    let approved = |user: &str| {
+        let is = |action, actor: &str| action == AuditAction::ApproveInternally && actor == user;
+        history(facts).iter().any(|entry| is(entry.action, &entry.actor))
+            || tally.happenings.iter().any(|entry| is(entry.action, &entry.actor))
+    };
+    let decisions = facts.request.spec.internal_decisions.iter();
+    let of_user = |(user, decision): (&'a String, &'a InternalDecision)| (user.as_str(), decision.group.as_deref());
+    decisions.map(of_user).filter(|(user, _)| approved(user)).collect()
+}
+
+fn may_approve(demanded: &InternalApproval, user: &str, group: Option<&str>) -> bool {
     demanded.approvers.iter().any(|approver| match approver.kind {
         PrincipalKind::User => approver.name == user,
-        PrincipalKind::Group => decision.group.as_deref() == Some(&approver.name),
+        PrincipalKind::Group => group == Some(&approver.name),
     })
 }
 
-/// Whether every internal approval is met, each by enough different people; one person may count for several.
-pub fn internally_met(facts: &Facts<'_>, status: &LockboxRequestStatus) -> bool {
-    let approved = approved_by(status, AuditAction::ApproveInternally);
-    status.internal_approvals.iter().all(|demanded| {
-        let decisions = facts.request.spec.internal_decisions.iter();
-        let count = people(
-            decisions
-                .filter(|(user, decision)| approved.contains(&user.as_str()) && may_approve(demanded, user, decision))
-                .map(|(user, _)| user.as_str()),
-        );
-        i32::try_from(count).unwrap_or(i32::MAX) >= demanded.count
-    })
+/// Whether an internal approval is met, by enough different people; one person may count for several rules.
+pub(crate) fn is_met(demanded: &InternalApproval, approved: &[(&str, Option<&str>)]) -> bool {
+    let by = approved.iter().filter(|(user, group)| may_approve(demanded, user, *group)).map(|(user, _)| *user);
+    i32::try_from(people(by)).unwrap_or(i32::MAX) >= demanded.count
 }
 
 #[cfg(test)]

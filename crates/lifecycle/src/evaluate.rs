@@ -10,7 +10,7 @@ use super::{
     proofs::Proof,
     services, settings,
 };
-use crate::{Why, text::clip};
+use crate::{Reason, SettingsView, Why, locks, text::clip};
 use lockbox_api::{
     AuditAction, Circumstance, Duration, LockboxRequestSpec, LockboxSettingsSpec, Origin, Phase, RuleEffect, Scope,
     request::{Barred, Effect, JitResult, NamedObject},
@@ -71,7 +71,7 @@ pub struct Proceed {
     pub duration: Duration,
 }
 
-fn not_triggered(reason: &str, message: impl Into<String>) -> Outcome {
+fn not_triggered(reason: Reason, message: impl AsRef<str>) -> Outcome {
     Outcome::End(Box::new(End {
         phase: Phase::NotTriggered,
         action: AuditAction::SkipLockboxRequest,
@@ -82,7 +82,7 @@ fn not_triggered(reason: &str, message: impl Into<String>) -> Outcome {
     }))
 }
 
-fn rejected(reason: &str, message: impl Into<String>) -> Outcome {
+fn rejected(reason: Reason, message: impl AsRef<str>) -> Outcome {
     rejected_after_rules(Why::new(reason, message), None, vec![], None)
 }
 
@@ -101,11 +101,11 @@ fn rejected_after_rules(why: Why, jit: Option<JitResult>, facts: Vec<String>, sn
 /// What comes of a request whose requester nobody has compared with the caller; none when somebody has.
 pub fn authentic(facts: &Facts<'_>) -> Option<Outcome> {
     if let Proof::Unknown(why) = &facts.proofs.admission {
-        return Some(Outcome::Wait(Why::new("WaitingForAdmission", why)));
+        return Some(Outcome::Wait(Why::new(Reason::WaitingForAdmission, why)));
     }
     let why = facts.proofs.unchecked(facts.created())?;
     let message = format!("Nobody checked who made this request (spec.requester): {why} Create a new request.");
-    Some(rejected("AdmissionNotEnforced", message))
+    Some(rejected(Reason::AdmissionNotEnforced, message))
 }
 
 /// Evaluates a request.
@@ -118,26 +118,36 @@ pub fn evaluate(facts: &Facts<'_>) -> Outcome {
 /// The checks in their order; the first that does not hold ends the evaluation.
 fn checked(facts: &Facts<'_>) -> Result<Outcome, Outcome> {
     let request = &facts.request.spec;
-    let Some(settings) = facts.settings else {
-        return Err(Outcome::Wait(Why::new(
-            "SettingsMissing",
-            "There is no LockboxSettings yet; the request waits until a Global Administrator creates the one named default.",
-        )));
+    let settings = match facts.settings {
+        SettingsView::Known(settings) => settings,
+        SettingsView::Missing => {
+            return Err(Outcome::Wait(Why::new(
+                Reason::SettingsMissing,
+                "There is no LockboxSettings yet; the request waits until a Global Administrator creates the one named default.",
+            )));
+        }
+        SettingsView::Unreadable(why) => {
+            return Err(Outcome::Wait(Why::new(
+                Reason::SettingsUnreadable,
+                format!("This operator cannot read the LockboxSettings, so the request waits: {why}"),
+            )));
+        }
     };
     let problems = settings::problems(settings);
     if let Some(problem) = problems.first() {
         return Err(Outcome::Wait(Why::new(
-            "SettingsInvalid",
+            Reason::SettingsInvalid,
             format!("The LockboxSettings cannot be used, so the request waits: {problem}."),
         )));
     }
-    if request.circumstance != Circumstance::Standard {
-        return Err(exclusion(facts, settings));
+    if let Some(reason) = Reason::of_exclusion(request.circumstance) {
+        return Err(exclusion(facts, settings, reason));
     }
-    if let Err(off) = settings::enabled(Some(settings)) {
+    if let Err(off) = settings::enabled(settings) {
         return Err(not_triggered(off.reason, off.message));
     }
     check_requester(request, settings)?;
+    check_limits(facts, settings)?;
     check_scope(facts)?;
     let service = check_service(request, settings)?;
     let level = check_level(request, settings, &service)?;
@@ -162,7 +172,7 @@ fn checked(facts: &Facts<'_>) -> Result<Outcome, Outcome> {
     if demands > MOST_INTERNAL_APPROVALS {
         return Err(rejected_after_rules(
             Why::new(
-                "TooManyInternalApprovals",
+                Reason::TooManyInternalApprovals,
                 format!(
                     "{demands} rules in spec.jit.rules of the LockboxSettings demand an internal approval of this request, and status.internalApprovals holds {MOST_INTERNAL_APPROVALS}; a Global Administrator joins some of them, then create a new request."
                 ),
@@ -172,7 +182,8 @@ fn checked(facts: &Facts<'_>) -> Result<Outcome, Outcome> {
             None,
         ));
     }
-    let snapshot = if level.customer_data { take_snapshot(facts, settings) } else { Snapshot::default() };
+    // Also where the rules decide alone: they are shown who may end the access.
+    let snapshot = take_snapshot(facts, settings);
     let required = settings.approvals.required.max(1);
     if level.customer_data
         && let Some(why) = nobody(&snapshot, required, request.scope)
@@ -199,7 +210,7 @@ fn take_snapshot(facts: &Facts<'_>, settings: &LockboxSettingsSpec) -> Snapshot 
         created: facts.created(),
         requester: &facts.request.spec.requester,
     };
-    approvers::snapshot(facts.assignments.iter().copied(), settings, &subject, facts.tenant_namespace)
+    approvers::snapshot(facts.assignments, settings, &subject, facts.tenant_namespace)
 }
 
 /// Why the snapshot cannot decide: an empty one means nobody, never everybody.
@@ -215,11 +226,11 @@ fn nobody(snapshot: &Snapshot, required: i32, scope: Scope) -> Option<Why> {
         if !snapshot.excluded.is_empty() {
             let _ = write!(message, " Left out: {} (status.excludedApprovers says why).", snapshot.excluded.len());
         }
-        return Some(Why::new("NoEligibleApprover", message));
+        return Some(Why::new(Reason::NoEligibleApprover, message));
     }
     (!approvers::can_reach(&snapshot.approvers, required)).then(|| {
         Why::new(
-            "NotEnoughApprovers",
+            Reason::NotEnoughApprovers,
             format!(
                 "spec.approvals.required of the LockboxSettings is {required}, and only {} approvers were in place when the request was made; assign the role {role} to more people, then create a new request.",
                 snapshot.approvers.len()
@@ -230,14 +241,14 @@ fn nobody(snapshot: &Snapshot, required: i32, scope: Scope) -> Option<Why> {
 
 /// An exclusion (M17): a record, from those whom the settings allow. It grants nothing, so it is recorded even while
 /// Lockbox is off: the customer learns of it in any case.
-fn exclusion(facts: &Facts<'_>, settings: &LockboxSettingsSpec) -> Outcome {
+fn exclusion(facts: &Facts<'_>, settings: &LockboxSettingsSpec, reason: Reason) -> Outcome {
     let request = &facts.request.spec;
     let circumstance = request.circumstance;
     let allowed = settings.exclusions.iter().flat_map(|exclusions| &exclusions.allowed);
     let by = allowed.filter(|allowed| allowed.circumstance == circumstance).flat_map(|allowed| &allowed.by);
     if !by.into_iter().any(|who| who.includes(&request.requester.username, &request.requester.groups)) {
         return rejected(
-            "ExclusionNotAllowed",
+            Reason::ExclusionNotAllowed,
             format!(
                 "spec.circumstance: {} may not record {circumstance:?}; spec.exclusions.allowed of the LockboxSettings says who may. An exclusion grants nothing: for access, ask with circumstance Standard.",
                 request.requester.username
@@ -257,7 +268,7 @@ fn exclusion(facts: &Facts<'_>, settings: &LockboxSettingsSpec) -> Outcome {
     Outcome::End(Box::new(End {
         phase: Phase::Excluded,
         action: AuditAction::ExcludeLockboxRequest,
-        why: Why::new(&format!("{circumstance:?}"), message),
+        why: Why::new(reason, message),
         jit: None,
         facts: vec![],
         snapshot: Some(take_snapshot(facts, settings)),
@@ -269,7 +280,7 @@ fn check_requester(request: &LockboxRequestSpec, settings: &LockboxSettingsSpec)
     let mut engineers = settings.provider.iter().flat_map(|provider| &provider.engineers);
     if !engineers.any(|who| who.includes(&requester.username, &requester.groups)) {
         return Err(rejected(
-            "NotTheProvider",
+            Reason::NotTheProvider,
             format!(
                 "spec.requester: {} is not one of the provider's engineers (spec.provider.engineers of the LockboxSettings), and only they ask for access.",
                 requester.username
@@ -278,10 +289,41 @@ fn check_requester(request: &LockboxRequestSpec, settings: &LockboxSettingsSpec)
     }
     if !settings.origins.contains(&request.origin) {
         return Err(rejected(
-            "OriginNotAccepted",
+            Reason::OriginNotAccepted,
             format!(
                 "spec.origin: {:?} is not accepted here; spec.origins of the LockboxSettings accepts {:?}.",
                 request.origin, settings.origins
+            ),
+        ));
+    }
+    Ok(())
+}
+
+/// A lock holds for every request; and one requester, or one namespace, has a bounded number of open ones, so that nobody
+/// fills the cluster or the operator's memory with them.
+fn check_limits(facts: &Facts<'_>, settings: &LockboxSettingsSpec) -> Result<(), Outcome> {
+    if let Some(lock) = locks::of(settings, facts.request) {
+        return Err(rejected(Reason::RequesterLocked, locks::words(lock)));
+    }
+    let (open, limits) = (facts.open, &settings.limits);
+    let over = |open: usize, limit: i32| i32::try_from(open).unwrap_or(i32::MAX) > limit;
+    if over(open.of_requester, limits.open_per_requester) {
+        return Err(rejected(
+            Reason::TooManyOpenRequests,
+            format!(
+                "Wait until some of your requests have ended, or withdraw them (spec.cancellation): {} has {} open ones, and spec.limits.openPerRequester of the LockboxSettings is {}.",
+                facts.request.spec.requester.username, open.of_requester, limits.open_per_requester
+            ),
+        ));
+    }
+    if over(open.in_namespace, limits.open_per_namespace) {
+        return Err(rejected(
+            Reason::TooManyOpenRequests,
+            format!(
+                "Wait until some requests in namespace {} have ended: {} are open, and spec.limits.openPerNamespace of the LockboxSettings is {}.",
+                facts.namespace(),
+                open.in_namespace,
+                limits.open_per_namespace
             ),
         ));
     }
@@ -292,11 +334,11 @@ fn check_scope(facts: &Facts<'_>) -> Result<(), Outcome> {
     let at_home = facts.namespace() == facts.tenant_namespace;
     match facts.request.spec.scope {
         Scope::Tenant if !at_home => Err(rejected(
-            "WrongNamespace",
+            Reason::WrongNamespace,
             format!("spec.scope: a request for the tenant lives in namespace {}.", facts.tenant_namespace),
         )),
         Scope::Subscription if at_home => Err(rejected(
-            "WrongNamespace",
+            Reason::WrongNamespace,
             "spec.scope: this is the tenant's home namespace; a request for a subscription lives in that namespace.",
         )),
         Scope::Tenant | Scope::Subscription => Ok(()),
@@ -309,7 +351,7 @@ fn check_service(request: &LockboxRequestSpec, settings: &LockboxSettingsSpec) -
         let advice =
             catalogue.nearest(&request.service).map(|near| format!(" Did you mean {near}?")).unwrap_or_default();
         return Err(not_triggered(
-            "UnknownService",
+            Reason::UnknownService,
             format!(
                 "spec.service: {} is not in the catalogue of services (status.services of the LockboxSettings).{advice}",
                 request.service
@@ -318,7 +360,7 @@ fn check_service(request: &LockboxRequestSpec, settings: &LockboxSettingsSpec) -
     };
     match services::stage_for(&service, &request.access_level) {
         Stage::NotSupported => Err(not_triggered(
-            "ServiceNotSupported",
+            Reason::ServiceNotSupported,
             format!(
                 "spec.service: {} is not supported by Customer Lockbox; {}.",
                 service.name,
@@ -326,7 +368,7 @@ fn check_service(request: &LockboxRequestSpec, settings: &LockboxSettingsSpec) -
             ),
         )),
         Stage::Preview if !services::opted_in(settings, &service) => Err(not_triggered(
-            "PreviewNotOptedIn",
+            Reason::PreviewNotOptedIn,
             format!(
                 "spec.service: {} with access level {} is in preview, and the customer has not opted in (spec.previewServices of the LockboxSettings).",
                 service.name, request.access_level
@@ -344,7 +386,7 @@ fn check_level<'a>(
     let Some(level) = settings.access_levels.iter().find(|level| level.name == request.access_level) else {
         let known: Vec<_> = settings.access_levels.iter().map(|level| level.name.as_str()).collect();
         return Err(rejected(
-            "UnknownAccessLevel",
+            Reason::UnknownAccessLevel,
             format!(
                 "spec.accessLevel: {} is not in spec.accessLevels of the LockboxSettings, which has {}.",
                 request.access_level,
@@ -363,7 +405,7 @@ fn check_level<'a>(
             .map(|level| level.name.as_str())
             .collect();
         return Err(rejected(
-            "AccessLevelNotAllowed",
+            Reason::AccessLevelNotAllowed,
             format!(
                 "spec.accessLevel: {} does not go with service {}; allowed there: {}.",
                 level.name,
@@ -374,7 +416,7 @@ fn check_level<'a>(
     }
     if !service.scopes.contains(&request.scope) {
         return Err(rejected(
-            "ScopeNotAllowed",
+            Reason::ScopeNotAllowed,
             format!(
                 "spec.scope: {:?} does not go with service {}; allowed there: {:?}.",
                 request.scope, service.name, service.scopes
@@ -394,7 +436,7 @@ fn check_level<'a>(
             .collect();
         let kinds: Vec<_> = kinds.iter().map(String::as_str).collect();
         return Err(rejected(
-            "ResourceNotAllowed",
+            Reason::ResourceNotAllowed,
             format!(
                 "spec.resources: {object} does not belong to service {}, which has {}.",
                 service.name,
@@ -417,7 +459,7 @@ fn check_ticket(request: &LockboxRequestSpec, settings: &LockboxSettingsSpec) ->
         if !hosts.iter().any(|known| known.eq_ignore_ascii_case(host)) {
             let known: Vec<_> = hosts.iter().map(String::as_str).collect();
             return Err(rejected(
-                "UnknownHost",
+                Reason::UnknownHost,
                 format!(
                     "{field}: links point to hosts in spec.supportPortal.hosts of the LockboxSettings ({}), not to {host}.",
                     list(&known)
@@ -432,7 +474,10 @@ fn check_ticket(request: &LockboxRequestSpec, settings: &LockboxSettingsSpec) ->
     if named {
         Ok(())
     } else {
-        Err(rejected("OriginNotStated", "spec.origin: name the support request, or the incident, that it comes from."))
+        Err(rejected(
+            Reason::OriginNotStated,
+            "spec.origin: name the support request, or the incident, that it comes from.",
+        ))
     }
 }
 
@@ -465,7 +510,7 @@ fn check_duration(
             && asked > limit
         {
             return Err(rejected(
-                "DurationTooLong",
+                Reason::DurationTooLong,
                 format!("spec.duration: {asked} is longer than {what}, {limit}; ask for {limit} or less."),
             ));
         }
@@ -481,19 +526,20 @@ fn check_access(facts: &Facts<'_>, service: &Service, level: &AccessLevel) -> Re
     };
     if let Some(problem) = settings::level_problems(level, rules).first() {
         return Err(rejected(
-            "AccessLevelUnusable",
+            Reason::AccessLevelUnusable,
             format!("Access level {} cannot be granted: {problem}.", level.name),
         ));
     }
-    let unfit =
-        |why: &access::Unfit| rejected("NothingToGrant", format!("spec.{}.", why.to_string().trim_end_matches('.')));
+    let unfit = |why: &access::Unfit| {
+        rejected(Reason::NothingToGrant, format!("spec.{}.", why.to_string().trim_end_matches('.')))
+    };
     // In a ClusterRole, the name of a namespaced object means the objects of that name in every namespace.
     let unknown = |object: &&NamedObject| access::kind_scope(&object.group, &object.resource) == KindScope::Unknown;
     if request.scope == Scope::Tenant
         && let Some(object) = request.resources.iter().flatten().find(unknown)
     {
         return Err(rejected(
-            "ResourceNotAllowed",
+            Reason::ResourceNotAllowed,
             format!(
                 "spec.resources: {object} is not known to belong to the cluster rather than to a namespace; ask for it with scope Subscription, in its namespace."
             ),
@@ -504,7 +550,7 @@ fn check_access(facts: &Facts<'_>, service: &Service, level: &AccessLevel) -> Re
         access::cut(rules.unwrap_or_default(), &extent, &level.same_name, request.scope).map_err(|why| unfit(&why))?;
     if let Some(danger) = access::dangers(access.rules(), request.scope).first() {
         return Err(rejected(
-            "AccessLevelUnusable",
+            Reason::AccessLevelUnusable,
             format!(
                 "Access level {} of service {} is not fit for scope {:?}: {danger}.",
                 level.name, service.name, request.scope

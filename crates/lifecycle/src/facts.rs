@@ -1,31 +1,42 @@
 //! What the lifecycle looks at: everything is handed in, nothing is fetched, and no clock is read.
 
 use k8s_openapi::api::rbac::v1::PolicyRule;
+use lockbox_api::{LockboxRequest, LockboxRequestStatus, Moment, Phase, RoleAssignment, time::from_kubernetes};
 
-use super::proofs::Proofs;
-use lockbox_api::{
-    LockboxRequest, LockboxRequestStatus, LockboxSettingsSpec, Moment, Phase, RoleAssignment, time::from_kubernetes,
-};
+use crate::{placement::PlacementView, proofs::Proofs, settings::SettingsView};
 
 /// All that a step may depend on, besides the time.
 #[derive(Clone, Copy, Debug)]
 pub struct Facts<'a> {
     /// The request as it is stored.
     pub request: &'a LockboxRequest,
-    /// The settings, if there are any.
-    pub settings: Option<&'a LockboxSettingsSpec>,
-    /// The role assignments of the request's namespace and of the tenant's home; more do no harm.
-    pub assignments: &'a [&'a RoleAssignment],
-    /// The access level's `ClusterRole`; read only in the phases that [`needs_role`] names.
+    /// The settings.
+    pub settings: SettingsView<'a>,
+    /// The role assignments of the request's namespace and of the tenant's home; more do no harm. Looked at only after
+    /// [`Action::Read`](crate::Action::Read).
+    pub assignments: &'a [RoleAssignment],
+    /// The access level's `ClusterRole`; looked at only after [`Action::Read`](crate::Action::Read), in the phases that
+    /// [`needs_role`] names.
     pub role: &'a RoleView,
-    /// The grant's binding; looked at only in the phases that [`needs_grant`] names.
-    pub grant: &'a GrantView,
+    /// What came of the actions that the steps before this one asked for.
+    pub outcomes: &'a Outcomes,
     /// Entries of the history that are known to be published as Events: what status says, or more.
     pub published: usize,
+    /// Requests that are open, this one among them.
+    pub open: OpenRequests,
     /// What is proven of the cluster.
     pub proofs: &'a Proofs,
     /// The tenant's home namespace.
     pub tenant_namespace: &'a str,
+}
+
+/// Requests that have not ended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct OpenRequests {
+    /// Of this requester, in all namespaces.
+    pub of_requester: usize,
+    /// In this namespace, of everybody.
+    pub in_namespace: usize,
 }
 
 /// The access level's `ClusterRole`.
@@ -39,21 +50,69 @@ pub enum RoleView {
     Rules(Vec<PolicyRule>),
 }
 
-/// The grant's binding.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// What came of the actions that steps asked for, while the operator works on a request without a pause. Nothing of it
+/// is remembered when the operator turns to something else.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Outcomes {
+    /// Settings, assignments and role were read past every cache.
+    pub read: bool,
+    /// The request itself was read past every cache, or written by us.
+    pub request_read: bool,
+    /// Whether a grant could be made in the request's namespace.
+    pub placement: PlacementView,
+    /// Whether something forged about this request is refused.
+    pub forgery: Forgery,
+    /// Whether the grant is there.
+    pub grant: GrantView,
+    /// What an attempt at making the grant came to, where it was not made.
+    pub attempt: Attempt,
+    /// Why the grant could not be ended; none when that was not tried or succeeded.
+    pub not_ended: Option<String>,
+    /// Why an action could not be carried out, over and over; none when all could.
+    pub trouble: Option<String>,
+}
+
+/// Whether the API server refuses something forged about a request, just before access is made.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Forgery {
+    /// Not tried.
+    #[default]
+    Untried,
+    /// It was refused, as it must be.
+    Refused,
+    /// It was let in: a sentence says what.
+    LetIn(String),
+    /// That could not be told: a sentence says why.
+    Unknown(String),
+}
+
+/// Whether the grant's binding is in the cluster.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum GrantView {
-    /// Not looked at: the phase does not need it.
-    Unread,
+    /// Not looked at.
+    #[default]
+    Unknown,
     /// It is not there. Confirmed by a read of the API server, not of a cache.
     Absent,
     /// It is there.
     Present,
-    /// It could not be made, for good: a sentence says why.
+    /// We have just ended it.
+    Ended {
+        /// Whether there was anything to end.
+        was_there: bool,
+    },
+}
+
+/// Why a grant was not made.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Attempt {
+    /// Nobody tried.
+    #[default]
+    None,
+    /// It cannot be made, for good: a sentence says why.
     Refused(String),
     /// It cannot be made now, and may be later: a sentence says what stands in the way.
     Blocked(String),
-    /// It was about to be made, and the API server let in something forged about its request: a sentence says what.
-    Forgeable(String),
 }
 
 impl Facts<'_> {
@@ -72,6 +131,11 @@ impl Facts<'_> {
         self.request.metadata.uid.as_deref().unwrap_or_default()
     }
 
+    /// The request's name.
+    pub fn name(&self) -> &str {
+        self.request.metadata.name.as_deref().unwrap_or_default()
+    }
+
     /// The request's namespace.
     pub fn namespace(&self) -> &str {
         self.request.metadata.namespace.as_deref().unwrap_or_default()
@@ -83,12 +147,7 @@ impl Facts<'_> {
     }
 }
 
-/// Whether a step in this phase reads the access level's role.
+/// Whether a step in this phase looks at the access level's role.
 pub const fn needs_role(phase: Phase) -> bool {
     matches!(phase, Phase::Evaluating | Phase::Approved)
-}
-
-/// Whether a step in this phase looks at the grant's binding.
-pub const fn needs_grant(phase: Phase) -> bool {
-    matches!(phase, Phase::AccessGranted)
 }

@@ -32,19 +32,17 @@ pub struct Happening {
     pub facts: Vec<String>,
 }
 
-impl Happening {
-    /// Whether only a transition of the request makes such an entry. The others are provoked from outside.
-    const fn is_provoked(action: AuditAction) -> bool {
-        matches!(action, AuditAction::RejectDecision | AuditAction::TamperWithGrant)
-    }
+/// Whether others can provoke such an entry, again and again. All others are made by transitions of the request alone.
+const fn is_provoked(action: AuditAction) -> bool {
+    matches!(action, AuditAction::RejectDecision | AuditAction::TamperWithGrant)
 }
 
 /// Appends what happened `at`. Beyond the limits (see [`LIMIT`], [`KEPT_FOR_TRANSITIONS`]) nothing is appended; the
-/// bounds on decisions keep a real request far below them.
-pub fn append(history: &mut Vec<Entry>, uid: &str, at: Moment, happening: Happening) {
-    let limit = if Happening::is_provoked(happening.action) { LIMIT - KEPT_FOR_TRANSITIONS } else { LIMIT };
+/// bounds on decisions keep a real request far below them. Returns whether it was appended.
+pub fn append(history: &mut Vec<Entry>, uid: &str, at: Moment, happening: Happening) -> bool {
+    let limit = if is_provoked(happening.action) { LIMIT - KEPT_FOR_TRANSITIONS } else { LIMIT };
     if history.len() >= limit {
-        return;
+        return false;
     }
     let mut entry = Entry {
         sequence: i64::try_from(history.len()).unwrap_or(i64::MAX).saturating_add(1),
@@ -60,6 +58,7 @@ pub fn append(history: &mut Vec<Entry>, uid: &str, at: Moment, happening: Happen
     };
     entry.hash = hash(history.last().map_or(uid, |before| &before.hash), &entry);
     history.push(entry);
+    true
 }
 
 /// Why a history is not what the operator wrote.

@@ -2,6 +2,7 @@
 //!
 //! Every matching rule applies: a Deny wins, requirements add up, and no match at all means Deny.
 
+use crate::Reason;
 use lockbox_api::{
     GrantForm, Identity, LockboxRequestSpec, LockboxSettingsSpec, RuleEffect,
     request::{InternalApproval, Requester},
@@ -91,7 +92,7 @@ pub struct Verdict {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Denial {
     /// As one word.
-    pub reason: &'static str,
+    pub reason: Reason,
     /// In a sentence that says what to do.
     pub message: String,
 }
@@ -120,7 +121,7 @@ pub fn evaluate(
     if !denying.is_empty() {
         let rules = names(&denying);
         let denial = Denial {
-            reason: "DeniedByRule",
+            reason: Reason::DeniedByRule,
             message: format!(
                 "Just-in-time rule {} denies requests of this kind; ask for something else, or ask a Global Administrator to change spec.jit.rules of the LockboxSettings.",
                 rules.join(", ")
@@ -133,7 +134,7 @@ pub fn evaluate(
         permitting.iter().map(|rule| rule.require.as_ref().map_or(Identity::Any, |r| r.identity)).reduce(both)
     else {
         let denial = Denial {
-            reason: "NoRuleMatches",
+            reason: Reason::NoRuleMatches,
             message: "No just-in-time rule permits this combination of scope, service, access level, resources and requester; `lockbox-operator explain` shows for each rule what does not match.".into(),
         };
         return Verdict { outcome: Err(denial), rules, identity: None, internal_approvals: vec![], facts, trace };
@@ -153,7 +154,7 @@ pub fn evaluate(
         Ok(())
     } else {
         Err(Denial {
-            reason: "IdentityNotSufficient",
+            reason: Reason::IdentityNotSufficient,
             message: format!(
                 "Just-in-time rule {} requires {}, and spec.requester proves {}; sign in that way and create a new request.",
                 rules.join(", "),

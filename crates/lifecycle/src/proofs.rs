@@ -7,7 +7,7 @@
 use chrono::TimeDelta;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
-use crate::Why;
+use crate::{Reason, Why};
 use lockbox_api::{LockboxSettingsSpec, Moment, Scope, condition::holds, settings::SafetyNet, time::text};
 
 /// Type of the settings' condition that shows whether the admission policies are in force.
@@ -115,11 +115,11 @@ impl Proofs {
     /// not matter to access of scope Tenant.
     pub(super) fn before_grant(&self, scope: Scope, settings: Option<&LockboxSettingsSpec>) -> Option<Why> {
         let required = settings.is_none_or(|settings| settings.grant.safety_net == SafetyNet::Required);
-        let net = (scope == Scope::Subscription && required).then_some(("WaitingForSafetyNet", &self.safety_net));
-        [("WaitingForAdmission", &self.admission), ("WaitingForClock", &self.clock)]
+        let net = (scope == Scope::Subscription && required).then_some((Reason::WaitingForSafetyNet, &self.safety_net));
+        [(Reason::WaitingForAdmission, &self.admission), (Reason::WaitingForClock, &self.clock)]
             .into_iter()
             .chain(net)
-            .find_map(|(reason, proof)| proof.missing().map(|why| Why { reason: reason.into(), message: why.into() }))
+            .find_map(|(reason, proof)| proof.missing().map(|why| Why::new(reason, why)))
     }
 }
 
@@ -204,7 +204,7 @@ mod tests {
     fn access_waits_for_what_its_scope_and_the_settings_need() {
         let missing = |what: &str| Proof::Unknown(what.into());
         let reason = |proofs: &Proofs, scope, settings: Option<&LockboxSettingsSpec>| {
-            proofs.before_grant(scope, settings).map(|why| (why.reason, why.message))
+            proofs.before_grant(scope, settings).map(|why| (why.reason.to_string(), why.message))
         };
         let waits = |reason: &str, message: &str| Some((reason.to_owned(), message.to_owned()));
         let both = [Scope::Subscription, Scope::Tenant];

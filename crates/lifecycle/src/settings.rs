@@ -2,32 +2,77 @@
 
 use k8s_openapi::api::rbac::v1::PolicyRule;
 
-use super::{access, approvers, services};
+use crate::{Reason, Why, access, approvers, services};
 use lockbox_api::{
     LockboxSettingsSpec, Scope,
     settings::{AccessLevel, Enablement, SupportPlan},
 };
 
+/// The settings, as far as they can be read.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum SettingsView<'a> {
+    /// There are none.
+    Missing,
+    /// They are there, and this operator cannot read them: a sentence says why. They may say anything, so they neither let
+    /// anything through nor end anything.
+    Unreadable(&'a str),
+    /// What they say.
+    Known(&'a LockboxSettingsSpec),
+}
+
+/// Whether Lockbox is on.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Standing<'a> {
+    /// Settings exist, it is switched on (M3), and the plan qualifies (M2).
+    On(&'a LockboxSettingsSpec),
+    /// It is known to be off.
+    Off(Off),
+    /// Nobody can tell.
+    Unknown(Why),
+}
+
 /// Why Lockbox is off.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Off {
     /// As one word.
-    pub reason: &'static str,
+    pub reason: Reason,
     /// In a sentence that says what to do.
     pub message: String,
 }
 
-/// Whether Lockbox is on: settings exist, it is switched on (M3), and the plan qualifies (M2).
-pub fn enabled(settings: Option<&LockboxSettingsSpec>) -> Result<&LockboxSettingsSpec, Off> {
-    let Some(settings) = settings else {
-        return Err(Off {
-            reason: "SettingsMissing",
-            message: "There is no LockboxSettings; a Global Administrator creates the one named default.".into(),
-        });
-    };
+impl<'a> SettingsView<'a> {
+    /// What the settings say, if they can be read.
+    pub const fn known(self) -> Option<&'a LockboxSettingsSpec> {
+        match self {
+            Self::Known(settings) => Some(settings),
+            Self::Missing | Self::Unreadable(_) => None,
+        }
+    }
+
+    /// Whether Lockbox is on.
+    pub fn standing(self) -> Standing<'a> {
+        match self {
+            Self::Missing => Standing::Off(Off {
+                reason: Reason::SettingsMissing,
+                message: "There is no LockboxSettings; a Global Administrator creates the one named default.".into(),
+            }),
+            Self::Unreadable(why) => Standing::Unknown(Why::new(
+                Reason::SettingsUnreadable,
+                format!("This operator cannot read the LockboxSettings, so the request waits: {why}"),
+            )),
+            Self::Known(settings) => match enabled(settings) {
+                Ok(()) => Standing::On(settings),
+                Err(off) => Standing::Off(off),
+            },
+        }
+    }
+}
+
+/// Whether these settings switch Lockbox on.
+pub fn enabled(settings: &LockboxSettingsSpec) -> Result<(), Off> {
     if settings.support_plan < SupportPlan::Developer {
         return Err(Off {
-            reason: "SupportPlanTooLow",
+            reason: Reason::SupportPlanTooLow,
             message: format!(
                 "Customer Lockbox needs a support plan of at least Developer; spec.supportPlan of the LockboxSettings is {:?}.",
                 settings.support_plan
@@ -36,11 +81,11 @@ pub fn enabled(settings: Option<&LockboxSettingsSpec>) -> Result<&LockboxSetting
     }
     if settings.enablement == Enablement::Manual && !settings.enabled {
         return Err(Off {
-            reason: "LockboxDisabled",
+            reason: Reason::LockboxDisabled,
             message: "Customer Lockbox is switched off; a Global Administrator sets spec.enabled of the LockboxSettings to true.".into(),
         });
     }
-    Ok(settings)
+    Ok(())
 }
 
 /// Something in the settings that cannot be used.

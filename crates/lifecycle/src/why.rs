@@ -1,16 +1,21 @@
 //! Why something stands where it stands.
 
+use crate::{reason::Reason, text::clip};
+
+/// Characters that a message has at most; the schema's limit too.
+const LONGEST: usize = 1024;
+
 /// A reason as one word, and as a sentence that says what to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Why {
     /// As one word.
-    pub reason: String,
-    /// In a sentence.
+    pub reason: Reason,
+    /// In a sentence of at most 1024 characters.
     pub message: String,
 }
 
 impl Why {
-    pub(crate) fn new(reason: &str, message: impl Into<String>) -> Self {
-        Self { reason: reason.into(), message: message.into() }
+    pub(crate) fn new(reason: Reason, message: impl AsRef<str>) -> Self {
+        Self { reason, message: clip(message.as_ref(), LONGEST) }
     }
 }

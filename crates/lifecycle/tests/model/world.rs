@@ -10,7 +10,10 @@ use lockbox_api::{
     request::{Decision, Ending, Entry, InternalDecision},
     time::to_kubernetes,
 };
-use lockbox_lifecycle::{Action, Facts, GrantView, Proofs, RoleView, Step, step};
+use lockbox_lifecycle::{
+    Action, Attempt, Facts, Forgery, GrantView, OpenRequests, Outcomes, PlacementView, Proofs, RoleView, SettingsView,
+    Step, step,
+};
 use serde_json::{Value, json};
 
 /// The request's UID.
@@ -45,7 +48,21 @@ pub struct World {
     pub settings: Option<LockboxSettingsSpec>,
     pub assignments: Vec<RoleAssignment>,
     pub role: RoleView,
-    pub grant: GrantView,
+    /// Whether the binding is in the cluster.
+    pub binding: bool,
+    /// What an attempt at making the grant comes to, where it is not made.
+    pub attempt: Attempt,
+    /// What a trial with something forged comes to.
+    pub forgery: Forgery,
+    /// What a trial of the place comes to.
+    pub placement: PlacementView,
+    /// Why the grant cannot be ended.
+    pub not_ended: Option<String>,
+    /// Why nothing can be done.
+    pub trouble: Option<String>,
+    /// Why the settings cannot be read.
+    pub unreadable: Option<String>,
+    pub open: OpenRequests,
     pub proofs: Proofs,
     /// Entries known to be published; none: what status says.
     pub published: Option<usize>,
@@ -61,7 +78,14 @@ impl World {
             settings: Some(settings()),
             assignments: [ALICE, BOB, CAROL].map(|name| assignment(name, "Owner", -100)).into(),
             role: RoleView::Rules(shell_rules()),
-            grant: GrantView::Unread,
+            binding: false,
+            attempt: Attempt::None,
+            forgery: Forgery::Refused,
+            placement: PlacementView::Fits,
+            not_ended: None,
+            trouble: None,
+            unreadable: None,
+            open: OpenRequests { of_requester: 1, in_namespace: 1 },
             proofs: Proofs::ALL,
             published: None,
             now: 10,
@@ -136,47 +160,92 @@ impl World {
         self.history().iter().map(|entry| entry.action).collect()
     }
 
-    /// Takes one step and changes nothing.
-    pub fn look(&self) -> Step {
-        let assignments: Vec<_> = self.assignments.iter().collect();
+    /// The step that these outcomes lead to.
+    pub fn step(&self, outcomes: &Outcomes) -> Step {
         let recorded = self.request.status.as_ref().and_then(|status| status.events_published).unwrap_or_default();
+        let settings = match (&self.unreadable, &self.settings) {
+            (Some(why), _) => SettingsView::Unreadable(why),
+            (None, Some(settings)) => SettingsView::Known(settings),
+            (None, None) => SettingsView::Missing,
+        };
         let facts = Facts {
             request: &self.request,
-            settings: self.settings.as_ref(),
-            assignments: &assignments,
+            settings,
+            assignments: &self.assignments,
             role: &self.role,
-            grant: &self.grant,
+            outcomes,
             published: self.published.unwrap_or_else(|| usize::try_from(recorded).unwrap()),
+            open: self.open,
             proofs: &self.proofs,
             tenant_namespace: HOME,
         };
         step(&facts, at(self.now))
     }
 
-    /// Takes one step and performs it, as the operator does when nothing fails.
-    pub fn take(&mut self) -> Step {
-        let next = self.look();
-        for action in &next.before {
-            match action {
-                Action::MakeGrant(_) => self.grant = GrantView::Present,
-                Action::EndGrant { .. } => self.grant = GrantView::Absent,
-                Action::Publish { .. } => {}
+    /// What steps would do up to the next write, or until there is nothing to do; nothing is changed.
+    pub fn look(&self) -> Taken {
+        self.clone().take()
+    }
+
+    /// Takes steps up to the next write, or until there is nothing to do now, as the operator does when nothing fails.
+    pub fn take(&mut self) -> Taken {
+        let mut outcomes = Outcomes {
+            grant: if self.binding { GrantView::Present } else { GrantView::Unknown },
+            trouble: self.trouble.clone(),
+            ..Outcomes::default()
+        };
+        let mut taken = Taken::default();
+        for _ in 0..12 {
+            match self.step(&outcomes) {
+                Step::Do(action) => {
+                    self.perform(&action, &mut outcomes);
+                    taken.did.push(action);
+                }
+                Step::Write(status) => {
+                    self.request.status = Some(status.as_ref().clone());
+                    taken.wake = status.until.filter(|_| !self.phase().is_terminal());
+                    taken.status = Some(status);
+                    return taken;
+                }
+                Step::Sleep(wake) => {
+                    taken.wake = wake;
+                    return taken;
+                }
             }
         }
-        if let Some(status) = &next.status {
-            self.request.status = Some(status.as_ref().clone());
+        panic!("no end of actions: {:?}", taken.did);
+    }
+
+    fn perform(&mut self, action: &Action, outcomes: &mut Outcomes) {
+        match action {
+            Action::Read { request } => {
+                outcomes.read = true;
+                outcomes.request_read |= request;
+            }
+            Action::TryPlacement => outcomes.placement = self.placement.clone(),
+            Action::TryForgery => outcomes.forgery = self.forgery.clone(),
+            Action::MakeGrant(_) if self.attempt == Attempt::None => {
+                self.binding = true;
+                outcomes.grant = GrantView::Present;
+            }
+            Action::MakeGrant(_) => outcomes.attempt = self.attempt.clone(),
+            Action::FindGrant => {
+                outcomes.grant = if self.binding { GrantView::Present } else { GrantView::Absent };
+            }
+            Action::EndGrant { .. } if self.not_ended.is_some() => outcomes.not_ended = self.not_ended.clone(),
+            Action::EndGrant { .. } => {
+                outcomes.grant = GrantView::Ended { was_there: self.binding };
+                self.binding = false;
+            }
+            Action::Publish { .. } => self.published = Some(self.history().len()),
         }
-        if next.after.iter().any(|action| matches!(action, Action::Publish { .. })) {
-            self.published = Some(self.history().len());
-        }
-        next
     }
 
     /// Takes steps until there is nothing to do now.
     pub fn settle(&mut self) {
         for _ in 0..12 {
             let next = self.take();
-            if next.status.is_none() && next.before.is_empty() && next.after.is_empty() {
+            if next.status.is_none() {
                 return;
             }
         }
@@ -206,6 +275,26 @@ impl World {
         }
         assert_eq!(self.phase(), phase, "{:?}", self.request.status);
         self
+    }
+}
+
+/// What steps did up to a write, or until there was nothing to do.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Taken {
+    pub did: Vec<Action>,
+    pub status: Option<Box<LockboxRequestStatus>>,
+    pub wake: Option<Moment>,
+}
+
+impl Taken {
+    /// What was done to the grant.
+    pub fn to_the_grant(&self) -> Vec<&Action> {
+        self.did.iter().filter(|action| matches!(action, Action::MakeGrant(_) | Action::EndGrant { .. })).collect()
+    }
+
+    /// Whether entries were published.
+    pub fn publishes(&self) -> bool {
+        self.did.iter().any(|action| matches!(action, Action::Publish { .. }))
     }
 }
 
