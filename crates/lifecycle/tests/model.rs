@@ -214,7 +214,9 @@ fn an_operator_that_forgets_what_was_cut_down_is_found_out() {
 
 #[test]
 fn an_operator_that_grants_while_off_is_found_out() {
-    is_found(RULES_ALONE, Mutation::GrantWhileOff, &["nothing is approved or granted while off"]);
+    // The operator is killed after the approval, and Lockbox goes off before it is back.
+    let variant = Variant { crashes: 1, endings: false, ..RULES_ALONE };
+    is_found(variant, Mutation::GrantWhileOff, &["nothing is approved or granted while off"]);
 }
 
 #[test]
@@ -225,6 +227,11 @@ fn an_operator_that_grants_what_is_not_proven_is_found_out() {
 #[test]
 fn an_operator_that_believes_an_approval_that_nobody_checked_is_found_out() {
     is_found(MISCHIEF, Mutation::ApprovalUnproven, &["nothing is believed or granted that is not proven"]);
+}
+
+#[test]
+fn an_operator_that_hides_access_that_it_made_is_found_out() {
+    is_found(ENDINGS, Mutation::AccessHidden, &["access that Lockbox ended is in the record"]);
 }
 
 #[test]

@@ -1,7 +1,8 @@
 //! The machine that is checked: the operator's micro-steps around the shipped `step`, and everybody who acts beside it.
 //!
 //! A state is small: a status is stood for by a number, and what people wrote by a few bits. The objects are built again
-//! when `step` is called, and what it answered is remembered.
+//! when `step` is called, and what it answered is remembered. What `step` asks for (reads, trials, the grant) is done by
+//! the machine one call at a time, and anybody may act between two of them.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -11,7 +12,10 @@ use std::{
 use lockbox_api::{
     AuditAction, LockboxRequest, LockboxRequestStatus, LockboxSettingsSpec, Phase, RoleAssignment, Verdict,
 };
-use lockbox_lifecycle::{Action, Facts, GrantView, Proof, Proofs, RoleView, Step, history, step};
+use lockbox_lifecycle::{
+    Action, Attempt, Facts, Forgery, GrantView, OpenRequests, Outcomes, PlacementView, Proof, Proofs, RoleView,
+    SettingsView, Step, history, step,
+};
 use serde_json::json;
 use stateright::{Model, Property};
 
@@ -66,6 +70,7 @@ pub enum Mutation {
     ActivationIgnored,
     GrantUnproven,
     ApprovalUnproven,
+    AccessHidden,
 }
 
 /// What people wrote into the request.
@@ -112,18 +117,78 @@ const BELIEVED: [AuditAction; 5] = [
     AuditAction::AutoApproveLockboxRequest,
 ];
 
-/// What the operator knows of the grant that it has just tried to make.
-const UNREAD: u8 = 0;
-const PRESENT: u8 = 1;
-const BLOCKED: u8 = 2;
-const REFUSED: u8 = 3;
+/// What came of an attempt at making the grant.
+const BLOCKED: u8 = 1;
+const REFUSED: u8 = 2;
+
+/// What an operator has found out since it turned to the request: [`Outcomes`], small.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+struct Known {
+    /// Settings, role, and whether Alice's assignment is gone, as they were read.
+    read: Option<(u8, u8, bool)>,
+    request_read: bool,
+    placed: bool,
+    forgery: Tried,
+    grant: Grant,
+    attempt: u8,
+    not_ended: bool,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+enum Tried {
+    #[default]
+    No,
+    Refused,
+    LetIn,
+    Unknown,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+enum Grant {
+    #[default]
+    Unknown,
+    Absent,
+    Present,
+    Ended {
+        was_there: bool,
+    },
+}
+
+impl Known {
+    fn outcomes(self) -> Outcomes {
+        Outcomes {
+            read: self.read.is_some(),
+            request_read: self.request_read,
+            placement: if self.placed { PlacementView::Fits } else { PlacementView::Untried },
+            forgery: match self.forgery {
+                Tried::No => Forgery::Untried,
+                Tried::Refused => Forgery::Refused,
+                Tried::LetIn => Forgery::LetIn("a decision was let in.".into()),
+                Tried::Unknown => Forgery::Unknown("it could not be tried.".into()),
+            },
+            grant: match self.grant {
+                Grant::Unknown => GrantView::Unknown,
+                Grant::Absent => GrantView::Absent,
+                Grant::Present => GrantView::Present,
+                Grant::Ended { was_there } => GrantView::Ended { was_there },
+            },
+            attempt: match self.attempt {
+                BLOCKED => Attempt::Blocked("exceeded quota".into()),
+                REFUSED => Attempt::Refused("the name is taken".into()),
+                _ => Attempt::None,
+            },
+            not_ended: self.not_ended.then(|| "a webhook denied the request".into()),
+            trouble: None,
+        }
+    }
+}
 
 /// What the operator is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Operator {
     Idle,
-    Deciding { copy: Version, fresh: bool, made: u8 },
-    Performing { copy: Version, fresh: bool, made: u8, decided: u32, next: u8 },
+    Working { copy: Version, known: Known },
+    Performing { copy: Version, known: Known, decided: u32, next: u8 },
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -171,6 +236,8 @@ pub enum Act {
     Operate,
     /// The API server does not let the grant be made: now, or for good.
     Hinder(u8),
+    /// Somebody's webhook does not let the grant be ended.
+    HinderEnd,
     Crash,
 }
 
@@ -189,6 +256,7 @@ pub const WHILE_OFF: u32 = 1024;
 pub const EVENT_OF_NOTHING: u32 = 2048;
 pub const OTHER_END: u32 = 4096;
 pub const UNPROVEN: u32 = 8192;
+pub const HIDDEN: u32 = 16384;
 
 /// 0: all is proven; 1: admission is not tried, 2: disproven; 3: the clock differs; 4: the safety net does not work; 5: all
 /// is proven again, after it was not.
@@ -211,20 +279,30 @@ fn proofs(number: u8) -> Proofs {
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 struct Question {
     copy: Version,
+    known: Known,
     settings: u8,
-    role: u8,
     proofs: u8,
-    alice_gone: bool,
-    /// Two bits: what an attempt came to; a third: whether the binding is there.
-    grant: u8,
     published: u8,
     now: i64,
 }
 
+/// What a step asks for.
+#[derive(Clone, Debug)]
+enum Asked {
+    Nothing,
+    Read {
+        request: bool,
+    },
+    Placement,
+    Forgery,
+    FindGrant,
+    /// Calls that write, one after the other.
+    Calls(Vec<Call>),
+}
+
 struct Decided {
-    calls: Vec<Call>,
+    asked: Asked,
     makes: bool,
-    quiet: bool,
     /// Broken by making this grant.
     by_grant: u32,
     /// Broken by writing this status.
@@ -347,8 +425,7 @@ impl Machine {
         let phase = facts.phase();
         let mut facts = *facts;
         let mut now = now;
-        let assignments: Vec<RoleAssignment> =
-            facts.assignments.iter().map(|assignment| (*assignment).clone()).collect();
+        let mut outcomes = facts.outcomes.clone();
         match self.mutation {
             Mutation::DeadlineIgnored => {
                 if let Some(until) = status.until
@@ -368,55 +445,76 @@ impl Machine {
                     (decision.duration, decision.resources) = (None, None);
                 }
             }
-            Mutation::GrantWhileOff if phase == Phase::Approved => facts.settings = Some(&self.settings),
-            Mutation::GrantUnproven if phase == Phase::Approved => facts.proofs = &Proofs::ALL,
+            Mutation::GrantWhileOff if phase == Phase::Approved => {
+                facts.settings = SettingsView::Known(&self.settings);
+            }
+            Mutation::GrantUnproven if phase == Phase::Approved => {
+                facts.proofs = &Proofs::ALL;
+                outcomes.forgery = Forgery::Refused;
+            }
             Mutation::ApprovalUnproven if phase == Phase::CustomerNotified => facts.proofs = &Proofs::ALL,
             Mutation::ActivationIgnored => {
                 if let Some(status) = request.status.as_mut() {
                     status.approvers.iter_mut().flatten().for_each(|approver| approver.active_until = None);
                 }
             }
+            Mutation::GrantFromStaleCopy => outcomes.request_read = true,
+            Mutation::AccessHidden => {
+                if let GrantView::Ended { was_there } = &mut outcomes.grant {
+                    *was_there = false;
+                }
+            }
             _ => {}
         }
-        let references: Vec<_> = assignments.iter().collect();
-        let facts = Facts { request: &request, assignments: &references, ..facts };
-        let mut next = step(&facts, at(now));
-        match self.mutation {
-            Mutation::StatusBeforeBindingEnds => {
-                let (ends, before) =
-                    next.before.drain(..).partition(|action| matches!(action, Action::EndGrant { .. }));
-                next.before = before;
-                next.after.splice(0..0, Vec::<Action>::from_iter::<Vec<Action>>(ends));
+        let lasting: Vec<RoleAssignment>;
+        if self.mutation == Mutation::ActivationIgnored {
+            lasting = facts.assignments.iter().map(|assignment| world::lasting(assignment.clone())).collect();
+            facts.assignments = &lasting;
+        }
+        let facts = Facts { request: &request, outcomes: &outcomes, ..facts };
+        let next = step(&facts, at(now));
+        let again = |outcomes: Outcomes| step(&Facts { outcomes: &outcomes, ..facts }, at(now));
+        match (self.mutation, next) {
+            (Mutation::StatusBeforeBindingEnds, Step::Do(Action::EndGrant { .. })) if !phase.is_terminal() => {
+                again(Outcomes { grant: GrantView::Ended { was_there: true }, ..outcomes.clone() })
             }
-            Mutation::AccessUntilRecomputed => {
-                let until = at(now + GRANT);
-                if let Some(status) = next.status.as_mut()
-                    && status.phase == Some(Phase::AccessGranted)
-                {
+            (Mutation::AccessUntilRecomputed, Step::Write(mut status)) => {
+                if status.phase == Some(Phase::AccessGranted) {
+                    let until = at(now + GRANT);
                     (status.access_until, status.until) = (Some(until), Some(until));
                 }
+                Step::Write(status)
             }
-            Mutation::PublishDropped => next.after.clear(),
-            Mutation::GrantBeforeStatus => {
-                if let Some(status) = &next.status
-                    && status.phase == Some(Phase::Approved)
-                {
-                    let mut approved = request.clone();
-                    approved.status = Some(status.as_ref().clone());
-                    let ahead = step(&Facts { request: &approved, ..facts }, at(now));
-                    next.before.extend(ahead.before);
+            (Mutation::PublishDropped, Step::Do(Action::Publish { .. })) => Step::Sleep(None),
+            (Mutation::GrantBeforeStatus, Step::Write(status))
+                if status.phase == Some(Phase::Approved)
+                    && phase != Phase::Approved
+                    && outcomes.grant != GrantView::Present =>
+            {
+                let mut approved = request.clone();
+                approved.status = Some(status.as_ref().clone());
+                let all = Outcomes { read: true, request_read: true, forgery: Forgery::Refused, ..outcomes.clone() };
+                match step(&Facts { request: &approved, outcomes: &all, ..facts }, at(now)) {
+                    Step::Do(Action::MakeGrant(plan)) => Step::Do(Action::MakeGrant(plan)),
+                    _ => Step::Write(status),
                 }
             }
-            Mutation::HistoryShortened => {
-                if let Some(status) = next.status.as_mut()
-                    && status.phase == Some(Phase::Completed)
-                {
+            (Mutation::HistoryShortened, Step::Write(mut status)) => {
+                if status.phase == Some(Phase::Completed) {
                     status.history.remove(0);
                 }
+                Step::Write(status)
             }
-            _ => {}
+            (_, next) => next,
         }
-        next
+    }
+
+    fn settings_of(&self, number: u8) -> SettingsView<'_> {
+        match number {
+            0 => SettingsView::Known(&self.settings),
+            1 => SettingsView::Known(&self.off),
+            _ => SettingsView::Missing,
+        }
     }
 
     /// Asks `step`, once for each question.
@@ -427,97 +525,78 @@ impl Machine {
         }
         let old = memory.status(question.copy.status).cloned();
         let request = self.build(question.copy, old.as_ref());
-        let assignments: Vec<_> = self.assignments.iter().skip(usize::from(question.alice_gone)).collect();
-        let role = match (question.role, self.variant.customer_data) {
-            (0, true) => RoleView::Rules(world::shell_rules()),
-            (0, false) => RoleView::Rules(world::reading_rules()),
-            (1, _) => RoleView::Rules(world::changed_rules()),
+        let (settings, role, alice_gone) = question.known.read.unwrap_or((question.settings, 0, false));
+        let role = match (question.known.read.is_some(), role, self.variant.customer_data) {
+            (false, ..) => RoleView::Unread,
+            (_, 0, true) => RoleView::Rules(world::shell_rules()),
+            (_, 0, false) => RoleView::Rules(world::reading_rules()),
+            (_, 1, _) => RoleView::Rules(world::changed_rules()),
             _ => RoleView::Missing,
-        };
-        let grant = match question.grant {
-            UNREAD => GrantView::Unread,
-            BLOCKED => GrantView::Blocked("exceeded quota".into()),
-            REFUSED => GrantView::Refused("the name is taken".into()),
-            4 => GrantView::Absent,
-            _ => GrantView::Present,
         };
         let facts = Facts {
             request: &request,
-            settings: match question.settings {
-                0 => Some(&self.settings),
-                1 => Some(&self.off),
-                _ => None,
-            },
-            assignments: &assignments,
+            settings: self.settings_of(settings),
+            assignments: self.assignments.get(usize::from(alice_gone)..).unwrap(),
             role: &role,
-            grant: &grant,
+            outcomes: &question.known.outcomes(),
             published: usize::from(question.published),
+            open: OpenRequests { of_requester: 1, in_namespace: 1 },
             proofs: &proofs(question.proofs),
             tenant_namespace: HOME,
         };
-        let next = self.step_under_test(&facts, question.now);
-
-        let seconds = |moment: lockbox_api::Moment| (moment - at(0)).num_seconds();
-        let mut calls = vec![];
-        let mut by_grant = 0;
-        let length = next.status.as_deref().or(old.as_ref()).map_or(0, |status| status.history.len());
-        let mut perform = |action: &Action, calls: &mut Vec<Call>| match action {
-            Action::MakeGrant(plan) => {
-                let until = seconds(plan.until);
-                if self.mutation == Mutation::BindingBeforeNet {
-                    calls.extend([Call::Bind { until, owned: false }, Call::Job(until + MARGIN)]);
-                } else {
-                    calls.extend([Call::Job(until + MARGIN), Call::Bind { until, owned: true }]);
-                }
-                if question.settings != 0 {
+        let (mut by_grant, mut by_write, mut makes) = (0, 0, false);
+        let asked = match self.step_under_test(&facts, question.now) {
+            Step::Sleep(_) => Asked::Nothing,
+            Step::Do(Action::Read { request }) => Asked::Read { request },
+            Step::Do(Action::TryPlacement) => Asked::Placement,
+            Step::Do(Action::TryForgery) => Asked::Forgery,
+            Step::Do(Action::FindGrant) => Asked::FindGrant,
+            Step::Do(Action::MakeGrant(plan)) => {
+                makes = true;
+                if settings != 0 {
                     by_grant |= WHILE_OFF;
                 }
-                if !matches!(question.proofs, 0 | PUT_BACK) {
+                if !matches!(question.proofs, 0 | PUT_BACK) || question.known.forgery != Tried::Refused {
                     by_grant |= UNPROVEN;
                 }
                 let cut = question.copy.written.decisions.contains(&2);
-                let reached: Vec<_> = plan.rules.iter().flat_map(|rule| rule.resource_names.iter().flatten()).collect();
+                let reached: Vec<_> =
+                    plan.rules().iter().flat_map(|rule| rule.resource_names.iter().flatten()).collect();
                 if cut && self.variant.quorum > 1 && reached.iter().any(|name| *name != "shop-0") {
                     by_grant |= CUT_FORGOTTEN;
                 }
+                let until = (plan.until() - at(0)).num_seconds();
+                Asked::Calls(if self.mutation == Mutation::BindingBeforeNet {
+                    vec![Call::Bind { until, owned: false }, Call::Job(until + MARGIN)]
+                } else {
+                    vec![Call::Job(until + MARGIN), Call::Bind { until, owned: true }]
+                })
             }
-            Action::EndGrant { early } => {
-                calls.push(Call::DropBinding);
-                if *early {
-                    calls.push(Call::DropJob);
+            Step::Do(Action::EndGrant { early }) => {
+                Asked::Calls([Call::DropBinding].into_iter().chain(early.then_some(Call::DropJob)).collect())
+            }
+            Step::Do(Action::Publish { after }) => {
+                let length = old.as_ref().map_or(0, |status| status.history.len());
+                Asked::Calls((after..length).map(|entry| Call::Event(u8::try_from(entry).unwrap())).collect())
+            }
+            Step::Write(status) => {
+                by_write = self.judge_approval(&question, old.as_ref(), &status);
+                let believed = |status: &LockboxRequestStatus| {
+                    status.history.iter().filter(|entry| BELIEVED.contains(&entry.action)).count()
+                };
+                let unchecked = matches!(question.proofs, UNTRIED | FORGEABLE | PUT_BACK);
+                if unchecked && believed(&status) > old.as_ref().map_or(0, believed) {
+                    by_write |= UNPROVEN;
                 }
-            }
-            Action::Publish { after } => {
-                calls.extend((*after..length).map(|entry| Call::Event(u8::try_from(entry).unwrap())));
+                let recorded = status.history.iter().any(|entry| entry.action == AuditAction::GrantAccess);
+                let was_there = question.known.grant == (Grant::Ended { was_there: true });
+                if was_there && status.ended_at.is_some() && !recorded {
+                    by_write |= HIDDEN;
+                }
+                Asked::Calls(vec![Call::Write(memory.number(&status))])
             }
         };
-        for action in &next.before {
-            perform(action, &mut calls);
-        }
-        let mut by_write = 0;
-        if let Some(status) = &next.status {
-            by_write = self.judge_approval(&question, old.as_ref(), status);
-            let believed = |status: &LockboxRequestStatus| {
-                status.history.iter().filter(|entry| BELIEVED.contains(&entry.action)).count()
-            };
-            let unchecked = matches!(question.proofs, UNTRIED | FORGEABLE | PUT_BACK);
-            if unchecked && believed(status) > old.as_ref().map_or(0, believed) {
-                by_write |= UNPROVEN;
-            }
-            calls.push(Call::Write(memory.number(status)));
-        }
-        for action in &next.after {
-            perform(action, &mut calls);
-        }
-        let decided = Decided {
-            calls,
-            makes: next.before.iter().any(|action| matches!(action, Action::MakeGrant(_))),
-            // After an attempt that was blocked, the operator looks again later.
-            quiet: (next.status.is_none() && next.after.is_empty()) || question.grant == BLOCKED,
-            by_grant,
-            by_write,
-        };
-        memory.decided.push(decided);
+        memory.decided.push(Decided { asked, makes, by_grant, by_write });
         let number = u32::try_from(memory.decided.len() - 1).unwrap();
         memory.answers.insert(question, number);
         number
@@ -535,7 +614,8 @@ impl Machine {
             return 0;
         }
         let mut broken = 0;
-        if question.settings != 0 {
+        let (settings, _, alice_gone) = question.known.read.unwrap_or((question.settings, 0, false));
+        if settings != 0 {
             broken |= WHILE_OFF;
         }
         if let Some(until) = old.and_then(|status| status.until)
@@ -556,7 +636,7 @@ impl Machine {
             })
         };
         let activation_ended = self.variant.eligible && question.now >= ACTIVATION;
-        let alice_may = !question.alice_gone && !activation_ended;
+        let alice_may = !alice_gone && !activation_ended;
         let mut approvals = 0;
         let mut cut = false;
         for (user, (decision, may)) in
@@ -565,13 +645,15 @@ impl Machine {
             let refused = old.is_some_and(|status| {
                 status.history.iter().any(|entry| entry.action == AuditAction::RejectDecision && entry.actor == user)
             });
-            let counts = recorded(user) || (may && !refused);
+            // Recorded or not, at the moment of the approval its author must still be an approver.
+            let counts = may && (recorded(user) || !refused);
             match decision {
                 1 | 2 if counts => {
                     approvals += 1;
                     cut |= decision == 2;
                 }
-                3 if counts => broken |= DENY_OVERLOOKED,
+                // Who was asked may say no in any case.
+                3 => broken |= DENY_OVERLOOKED,
                 _ => {}
             }
         }
@@ -645,45 +727,16 @@ impl Machine {
         let mut state = *state;
         match state.operator {
             Operator::Idle => {}
-            Operator::Deciding { copy, fresh, made } => {
-                let phase = self.memory().phase(copy.status);
-                if phase == Phase::Approved && !fresh && self.mutation != Mutation::GrantFromStaleCopy {
-                    state.operator = Operator::Deciding { copy: state.stored, fresh: true, made };
-                    return state;
-                }
-                let published = {
-                    let memory = self.memory();
-                    let recorded = memory.status(copy.status).and_then(|status| status.events_published).unwrap_or(0);
-                    u8::try_from(recorded).unwrap().max(state.remembered)
-                };
-                let decided = self.decide(Question {
-                    copy,
-                    settings: state.settings,
-                    role: if matches!(phase, Phase::Evaluating | Phase::Approved) { state.role } else { 0 },
-                    proofs: state.proofs,
-                    alice_gone: state.alice_gone,
-                    grant: match (made, phase) {
-                        (UNREAD, Phase::AccessGranted) => 4 + u8::from(state.binding.is_some()),
-                        _ => made,
-                    },
-                    published,
-                    now: state.now,
-                });
-                state.operator = Operator::Performing { copy, fresh, made: UNREAD, decided, next: 0 };
-                let nothing = self.memory().decided[decided as usize].calls.is_empty();
-                if nothing {
-                    state.operator = Operator::Idle;
-                }
-            }
-            Operator::Performing { copy, fresh, decided, next, .. } => {
-                let (call, last, makes, quiet, by_grant, by_write) = {
+            Operator::Working { copy, known } => state.operator = self.work(&state, copy, known),
+            Operator::Performing { copy, known, decided, next } => {
+                let (call, last, makes, by_grant, by_write) = {
                     let memory = self.memory();
                     let decided = &memory.decided[decided as usize];
-                    let next = usize::from(next);
-                    let last = next + 1 == decided.calls.len();
-                    (decided.calls[next], last, decided.makes, decided.quiet, decided.by_grant, decided.by_write)
+                    let Asked::Calls(calls) = &decided.asked else { unreachable!("it performs calls") };
+                    let call = calls[usize::from(next)];
+                    (call, usize::from(next) + 1 == calls.len(), decided.makes, decided.by_grant, decided.by_write)
                 };
-                let (mut copy, mut fresh) = (copy, fresh);
+                let (mut copy, mut known) = (copy, known);
                 match call {
                     Call::Job(until) => state.job = state.job.or(Some(until)),
                     Call::Bind { until, owned } => {
@@ -695,21 +748,21 @@ impl Machine {
                         }
                         state.binding = state.binding.or(Some(until));
                     }
-                    Call::DropBinding => state.binding = None,
+                    Call::DropBinding => {
+                        let was_there = state.binding.take().is_some() || known.grant == Grant::Present;
+                        (known.grant, known.not_ended) = (Grant::Ended { was_there }, false);
+                    }
                     Call::DropJob => (state.job, state.binding) = (None, None),
+                    Call::Write(_) if state.stored != copy && self.mutation != Mutation::BlindWrite => {
+                        // A conflict: the request is read again, and what was done is still done.
+                        (copy, known.request_read) = (state.stored, true);
+                    }
                     Call::Write(status) => {
-                        if state.stored != copy && self.mutation != Mutation::BlindWrite {
-                            // A conflict: the operator looks again later.
-                            state.operator = Operator::Idle;
-                            return state;
-                        }
                         state.broken |= by_write | self.judge_write(state.stored.status, status);
                         state.stored.status = status;
-                        (copy, fresh) = (state.stored, true);
+                        (copy, known.request_read) = (state.stored, true);
                         if self.memory().status(status).is_some_and(|status| status.closed == Some(true)) {
                             state.remembered = 0;
-                            state.operator = Operator::Idle;
-                            return state;
                         }
                     }
                     Call::Event(entry) => {
@@ -726,22 +779,59 @@ impl Machine {
                         }
                     }
                 }
-                state.operator = if !last {
-                    Operator::Performing {
-                        copy,
-                        fresh,
-                        made: if makes { PRESENT } else { UNREAD },
-                        decided,
-                        next: next + 1,
-                    }
-                } else if quiet {
-                    Operator::Idle
+                if last && makes {
+                    (known.grant, known.attempt) = (Grant::Present, 0);
+                }
+                state.operator = if last {
+                    Operator::Working { copy, known }
                 } else {
-                    Operator::Deciding { copy, fresh, made: if makes { PRESENT } else { UNREAD } }
+                    Operator::Performing { copy, known, decided, next: next + 1 }
                 };
             }
         }
         state
+    }
+
+    /// Takes steps until one writes something, or nothing is left to do. Reads and trials change nothing, so nobody has to
+    /// act between them: what is stale by the time of the write is stale all the same.
+    fn work(&self, state: &State, mut copy: Version, mut known: Known) -> Operator {
+        loop {
+            let published = {
+                let memory = self.memory();
+                let recorded = memory.status(copy.status).and_then(|status| status.events_published).unwrap_or(0);
+                u8::try_from(recorded).unwrap().max(state.remembered)
+            };
+            let (settings, proofs, now) = (state.settings, state.proofs, state.now);
+            let decided = self.decide(Question { copy, known, settings, proofs, published, now });
+            let asked = self.memory().decided[decided as usize].asked.clone();
+            match asked {
+                Asked::Nothing => return Operator::Idle,
+                Asked::Read { request } => {
+                    known.read = Some((state.settings, state.role, state.alice_gone));
+                    if request {
+                        (copy, known.request_read) = (state.stored, true);
+                    }
+                }
+                Asked::Placement => known.placed = true,
+                Asked::Forgery => {
+                    known.forgery = match state.proofs {
+                        FORGEABLE => Tried::LetIn,
+                        UNTRIED => Tried::Unknown,
+                        _ => Tried::Refused,
+                    };
+                }
+                Asked::FindGrant => {
+                    known.grant = if state.binding.is_some() { Grant::Present } else { Grant::Absent };
+                }
+                Asked::Calls(_) => return Operator::Performing { copy, known, decided, next: 0 },
+            }
+        }
+    }
+
+    /// The operator turns to the request: the cache of bindings says what is there.
+    fn observe(state: &State) -> Operator {
+        let grant = if state.binding.is_some() { Grant::Present } else { Grant::Unknown };
+        Operator::Working { copy: state.cache, known: Known { grant, ..Known::default() } }
     }
 
     /// Whether the request ends, is recorded as closed, fully published, and without access, if from here on the
@@ -777,12 +867,7 @@ impl Machine {
                 return true;
             }
             state.cache = state.stored;
-            let looking =
-                State { operator: Operator::Deciding { copy: state.cache, fresh: false, made: UNREAD }, ..state };
-            let mut after = self.operate(&looking);
-            if matches!(after.operator, Operator::Deciding { .. }) {
-                after = self.operate(&after);
-            }
+            let after = self.operate(&State { operator: Self::observe(&state), ..state });
             if after.operator == Operator::Idle {
                 // Nothing to do now: time passes until the deadline.
                 match until {
@@ -796,9 +881,13 @@ impl Machine {
         false
     }
 
-    fn makes_a_grant(&self, state: &State) -> bool {
-        let Operator::Performing { decided, next, .. } = state.operator else { return false };
-        matches!(self.memory().decided[decided as usize].calls[usize::from(next)], Call::Job(_) | Call::Bind { .. })
+    /// The call that the operator makes next.
+    fn call(&self, state: &State) -> Option<Call> {
+        let Operator::Performing { decided, next, .. } = state.operator else { return None };
+        match &self.memory().decided[decided as usize].asked {
+            Asked::Calls(calls) => calls.get(usize::from(next)).copied(),
+            _ => None,
+        }
     }
 
     fn granted_by_the_book(&self, state: &State) -> bool {
@@ -925,10 +1014,14 @@ impl Model for Machine {
         match state.operator {
             Operator::Idle if !closed || state.cache != state.stored => acts.push(Act::Observe),
             Operator::Idle => {}
-            Operator::Deciding { .. } | Operator::Performing { .. } => {
+            Operator::Working { .. } | Operator::Performing { .. } => {
                 acts.push(Act::Operate);
-                if state.mischief > 0 && self.makes_a_grant(state) {
-                    acts.extend([Act::Hinder(BLOCKED), Act::Hinder(REFUSED)]);
+                match self.call(state) {
+                    Some(Call::Job(_) | Call::Bind { .. }) if state.mischief > 0 => {
+                        acts.extend([Act::Hinder(BLOCKED), Act::Hinder(REFUSED)]);
+                    }
+                    Some(Call::DropBinding) if state.mischief > 0 => acts.push(Act::HinderEnd),
+                    _ => {}
                 }
                 if state.crashes > 0 {
                     acts.push(Act::Crash);
@@ -958,11 +1051,16 @@ impl Model for Machine {
             Act::Time(now) => next.now = now,
             Act::Net => (next.job, next.binding) = (None, None),
             Act::Sync => next.cache = state.stored,
-            Act::Observe => next.operator = Operator::Deciding { copy: state.cache, fresh: false, made: UNREAD },
+            Act::Observe => next.operator = Self::observe(state),
             Act::Operate => next = self.operate(state),
-            Act::Hinder(made) => {
-                let Operator::Performing { copy, fresh, .. } = state.operator else { return None };
-                next.operator = Operator::Deciding { copy, fresh, made };
+            Act::Hinder(attempt) => {
+                let Operator::Performing { copy, known, .. } = state.operator else { return None };
+                next.operator = Operator::Working { copy, known: Known { attempt, ..known } };
+                next.mischief -= 1;
+            }
+            Act::HinderEnd => {
+                let Operator::Performing { copy, known, .. } = state.operator else { return None };
+                next.operator = Operator::Working { copy, known: Known { not_ended: true, ..known } };
                 next.mischief -= 1;
             }
             Act::Crash => {
@@ -1006,6 +1104,9 @@ impl Model for Machine {
             }),
             Property::always("nothing is believed or granted that is not proven", |_, state: &State| {
                 state.broken & UNPROVEN == 0
+            }),
+            Property::always("access that Lockbox ended is in the record", |_, state: &State| {
+                state.broken & HIDDEN == 0
             }),
             Property::always("every Event is of an entry in the history", |_, state: &State| {
                 state.broken & EVENT_OF_NOTHING == 0

@@ -372,6 +372,14 @@ pub fn eligible(name: &str, role: &str, created: i64, active: Option<(i64, i64)>
     assignment
 }
 
+/// The same assignment, whose activation never ends.
+pub fn lasting(mut assignment: RoleAssignment) -> RoleAssignment {
+    if let Some(status) = assignment.status.as_mut().filter(|status| status.active_until.is_some()) {
+        status.active_until = Some(at(1_000_000));
+    }
+    assignment
+}
+
 fn rule(groups: &[&str], resources: &[&str], verbs: &[&str]) -> PolicyRule {
     let owned = |items: &[&str]| items.iter().map(|item| (*item).to_owned()).collect::<Vec<_>>();
     PolicyRule {
