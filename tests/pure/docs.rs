@@ -1,14 +1,5 @@
 //! What the documents say about the repository is true: files, tests, links, layout.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::too_many_lines,
-    clippy::needless_pass_by_value,
-    missing_docs
-)]
-
 use std::{
     collections::BTreeSet,
     fs,
@@ -114,18 +105,36 @@ fn the_table_has_every_requirement_once_and_in_order() {
 #[test]
 fn a_row_that_names_what_is_not_there_is_found_out() {
     let row = |implemented: &str, tested: &str| format!("| M1 | text | {implemented} | {tested} | `README.md` |");
-    let tested = "`tests/docs.rs`: `a_row_that_names_what_is_not_there_is_found_out`";
+    let tested = "`tests/pure/docs.rs`: `a_row_that_names_what_is_not_there_is_found_out`";
     assert_eq!(problems(&row("`src/lib.rs`", tested)), Vec::<String>::new());
     for (implemented, tested) in [
         ("`src/nothing.rs`", tested),
         ("", tested),
         ("somewhere", tested),
-        ("`src/lib.rs`", "`tests/docs.rs`: `a_test_that_is_not_there`"),
-        ("`src/lib.rs`", "`tests/docs.rs`: `is_test_name`"),
+        ("`src/lib.rs`", "`tests/pure/docs.rs`: `a_test_that_is_not_there`"),
+        ("`src/lib.rs`", "`tests/pure/docs.rs`: `is_test_name`"),
         ("`src/lib.rs`", "`a_row_that_names_what_is_not_there_is_found_out`"),
-        ("`src/lib.rs`", "`tests/docs.rs`"),
+        ("`src/lib.rs`", "`tests/pure/docs.rs`"),
     ] {
         assert!(!problems(&row(implemented, tested)).is_empty(), "{implemented} {tested}");
+    }
+}
+
+#[test]
+fn every_file_of_tests_is_part_of_a_binary() {
+    for entry in fs::read_dir(repository("tests")).unwrap() {
+        let folder = entry.unwrap().path();
+        assert!(folder.is_dir(), "{}: tests are modules of the five binaries", folder.display());
+        let root = ["main.rs", "mod.rs"].map(|name| folder.join(name)).into_iter().find(|path| path.exists()).unwrap();
+        let text = fs::read_to_string(root).unwrap();
+        for file in fs::read_dir(&folder).unwrap().map(|file| file.unwrap().path()) {
+            let name = file.file_stem().unwrap().to_str().unwrap();
+            assert!(
+                matches!(name, "main" | "mod") || text.contains(&format!("mod {name};")),
+                "{} is in no binary: name it in the main.rs beside it",
+                file.display()
+            );
+        }
     }
 }
 
