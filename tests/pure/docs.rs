@@ -120,21 +120,26 @@ fn a_row_that_names_what_is_not_there_is_found_out() {
     }
 }
 
+/// The Rust files of a folder, by their names without the ending.
+fn modules(folder: &Path) -> BTreeSet<String> {
+    let files = fs::read_dir(folder).unwrap().map(|file| file.unwrap().path());
+    let rust = files.filter(|file| file.extension().is_some_and(|extension| extension == "rs"));
+    rust.map(|file| file.file_stem().unwrap().to_str().unwrap().to_owned()).collect()
+}
+
 #[test]
 fn every_file_of_tests_is_part_of_a_binary() {
-    for entry in fs::read_dir(repository("tests")).unwrap() {
-        let folder = entry.unwrap().path();
-        assert!(folder.is_dir(), "{}: tests are modules of the five binaries", folder.display());
-        let root = ["main.rs", "mod.rs"].map(|name| folder.join(name)).into_iter().find(|path| path.exists()).unwrap();
-        let text = fs::read_to_string(root).unwrap();
-        for file in fs::read_dir(&folder).unwrap().map(|file| file.unwrap().path()) {
-            let name = file.file_stem().unwrap().to_str().unwrap();
-            assert!(
-                matches!(name, "main" | "mod") || text.contains(&format!("mod {name};")),
-                "{} is in no binary: name it in the main.rs beside it",
-                file.display()
-            );
-        }
+    let tests = repository("tests");
+    assert_eq!(modules(&tests), BTreeSet::new(), "a file here would be one binary more");
+    for folder in fs::read_dir(&tests).unwrap().map(|entry| entry.unwrap().path()) {
+        let mut names = modules(&folder);
+        let Some(root) = ["main", "mod"].into_iter().find(|root| names.remove(*root)) else {
+            assert_eq!(names, BTreeSet::new(), "{} has no main.rs", folder.display());
+            continue;
+        };
+        let text = fs::read_to_string(folder.join(root).with_extension("rs")).unwrap();
+        names.retain(|name| !text.contains(&format!("mod {name};")));
+        assert_eq!(names, BTreeSet::new(), "name them in {}/{root}.rs: else they never run", folder.display());
     }
 }
 
