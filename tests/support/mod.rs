@@ -1,17 +1,20 @@
 //! What the tests on a real API server share: a cluster with the chart installed, the operator running beside it with
 //! the credential of the chart's ServiceAccount, and users who act with kubectl.
 
-#![allow(dead_code, clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+#![allow(dead_code, reason = "no binary needs all of it")]
 
 pub mod audit;
 pub mod operator;
+pub mod requirements;
 
 use std::{
+    cell::RefCell,
     fmt::Write as _,
     io::Write as _,
+    ops::Deref,
     path::{Path, PathBuf},
     process::{Output, Stdio},
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
     time::{Duration, Instant},
 };
 
@@ -32,8 +35,13 @@ pub const ADA: &str = "ada@contoso.example";
 pub struct World {
     pub cluster: Cluster,
     pub operator: Mutex<Option<Operator>>,
-    /// Settings are one object: tests that change them take turns.
-    settings: Mutex<()>,
+    /// Settings are one object: many may rely on those of the examples at a time, and one may change them.
+    settings: RwLock<()>,
+}
+
+thread_local! {
+    /// The worlds whose settings this thread holds, by address: it must not wait for itself.
+    static HELD: RefCell<Vec<usize>> = const { RefCell::new(vec![]) };
 }
 
 impl World {
@@ -50,7 +58,7 @@ impl World {
     /// A cluster with the chart, and no operator yet.
     pub fn installed(options: Options) -> Self {
         let cluster = Cluster::start(options).unwrap();
-        let world = Self { cluster, operator: Mutex::new(None), settings: Mutex::new(()) };
+        let world = Self { cluster, operator: Mutex::new(None), settings: RwLock::new(()) };
         world.helm_install(&[]);
         world
     }
@@ -244,8 +252,10 @@ impl World {
         })
     }
 
-    /// Creates a request as Kim and waits until the customer was notified.
+    /// Creates a request as Kim and waits until the customer was notified. The settings are the examples', or those to
+    /// which the same test has changed them.
     pub fn ask(&self, namespace: &str, name: &str) {
+        let _steady = self.steady();
         self.create_as(&self.kim(), &request(name).namespace(namespace).to_string()).unwrap();
         self.wait_for_phase(namespace, name, "CustomerNotified");
     }
@@ -296,20 +306,48 @@ impl World {
         history.iter().map(|entry| entry["action"].as_str().unwrap()).collect()
     }
 
+    /// The settings stay as the examples have them, or as this thread has changed them, until the guard goes.
+    pub fn steady(&self) -> Steady<'_> {
+        let turn = (!self.is_held()).then(|| self.settings.read().unwrap_or_else(PoisonError::into_inner));
+        if turn.is_some() {
+            HELD.with_borrow_mut(|held| held.push(self.address()));
+        }
+        Steady { world: self, turn }
+    }
+
     /// Changes the settings for the length of a test: the example's, with a JSON merge patch on the spec. Tests that do
-    /// so take turns; the example's settings are back when the guard goes.
+    /// so take turns, and those that rely on the example's settings wait; they are back when the guard goes.
     pub fn with_settings(&self, patch: &Value) -> ChangedSettings<'_> {
-        let turn = self.settings.lock().unwrap_or_else(PoisonError::into_inner);
+        assert!(!self.is_held(), "this test has said that the settings stay as they are: it cannot change them");
+        let turn = self.settings.write().unwrap_or_else(PoisonError::into_inner);
+        HELD.with_borrow_mut(|held| held.push(self.address()));
+        let changed = ChangedSettings { world: self, _turn: turn };
         self.replace_settings(patch);
-        ChangedSettings { world: self, _turn: turn }
+        changed
+    }
+
+    fn address(&self) -> usize {
+        std::ptr::from_ref(self).addr()
+    }
+
+    fn is_held(&self) -> bool {
+        HELD.with_borrow(|held| held.contains(&self.address()))
+    }
+
+    fn let_go(&self) {
+        HELD.with_borrow_mut(|held| held.retain(|address| *address != self.address()));
     }
 
     fn replace_settings(&self, patch: &Value) {
+        self.try_replace_settings(patch).unwrap();
+        self.wait_for_settings();
+    }
+
+    fn try_replace_settings(&self, patch: &Value) -> Result<String, String> {
         let text = example("global-administrator/settings.yaml");
         let mut settings: Value = serde_yaml_ng::from_str(&text).unwrap();
         merge(&mut settings["spec"], patch);
-        self.apply_as(&self.ada(), &settings.to_string()).unwrap();
-        self.wait_for_settings();
+        self.apply_as(&self.ada(), &settings.to_string())
     }
 
     /// Waits until the operator has looked at the settings as they are.
@@ -334,10 +372,33 @@ impl World {
     }
 }
 
+/// While it lives, nobody changes the settings.
+pub struct Steady<'a> {
+    world: &'a World,
+    /// None when the thread holds the settings already.
+    turn: Option<RwLockReadGuard<'a, ()>>,
+}
+
+impl Deref for Steady<'_> {
+    type Target = World;
+
+    fn deref(&self) -> &World {
+        self.world
+    }
+}
+
+impl Drop for Steady<'_> {
+    fn drop(&mut self) {
+        if self.turn.is_some() {
+            self.world.let_go();
+        }
+    }
+}
+
 /// While it lives, the settings are changed.
 pub struct ChangedSettings<'a> {
     world: &'a World,
-    _turn: MutexGuard<'a, ()>,
+    _turn: RwLockWriteGuard<'a, ()>,
 }
 
 impl ChangedSettings<'_> {
@@ -348,10 +409,14 @@ impl ChangedSettings<'_> {
 }
 
 impl Drop for ChangedSettings<'_> {
+    /// After a failure too: no neighbour is to fail with it. Nothing is waited for then, a second failure would end all.
     fn drop(&mut self) {
-        if !std::thread::panicking() {
+        if std::thread::panicking() {
+            let _ = self.world.try_replace_settings(&json!({}));
+        } else {
             self.world.replace_settings(&json!({}));
         }
+        self.world.let_go();
     }
 }
 

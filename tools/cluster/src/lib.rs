@@ -38,7 +38,7 @@ mod version;
 pub use binaries::build;
 pub use cluster::Cluster;
 pub use error::Error;
-pub use options::{AuditLevel, Options};
+pub use options::{AuditLevel, Garbage, Options};
 pub use run::output;
 pub use user::{Credential, User};
 pub use version::Version;

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use lockbox_cluster::named::{self, Claim};
-use lockbox_cluster::{AuditLevel, Cluster, Error, Options, User, Version, build, cache};
+use lockbox_cluster::{AuditLevel, Cluster, Error, Garbage, Options, User, Version, build, cache};
 
 /// How long another process may take to start or end the cluster whose name is wanted.
 const SETTLED_WITHIN: Duration = Duration::from_mins(3);
@@ -310,7 +310,10 @@ impl Settings {
             Audit::Request => AuditLevel::Request,
             Audit::RequestResponse => AuditLevel::RequestResponse,
         };
-        Options { version: self.kubernetes, audit, apiserver_args: self.apiserver_args.clone(), ..Options::default() }
+        // Who starts one by hand looks at it, or measures.
+        let garbage = Garbage::AsUsual;
+        let apiserver_args = self.apiserver_args.clone();
+        Options { version: self.kubernetes, audit, garbage, apiserver_args, ..Options::default() }
     }
 
     /// What makes another process of this program read the same settings.

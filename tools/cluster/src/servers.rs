@@ -148,11 +148,12 @@ impl Servers {
 
     fn spawn(&mut self, name: &'static str, args: Vec<String>) -> Result<(), Error> {
         let folder = if name == ETCD { &self.tools } else { &self.binaries };
+        let envs = if name == APISERVER { self.options.garbage.environment() } else { vec![] };
         let guard = Guard::spawn(&Spec {
             name,
             program: folder.join(name),
             args,
-            envs: Vec::new(),
+            envs,
             data: &self.data,
             cwd: &self.data,
             remove: !self.keep,

@@ -1,29 +1,13 @@
 //! Attacks on the moments when nobody looks: the operator is down, the settings change, the definition is another for a
 //! while. The tests take turns: each changes what the others rely on.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::too_many_lines,
-    clippy::needless_pass_by_value,
-    missing_docs
-)]
-
-mod support;
-
-use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
-
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
-use support::{KIM, World, eventually, refused, repository, request};
 
-static WORLD: LazyLock<World> = LazyLock::new(World::new);
-static TURN: Mutex<()> = Mutex::new(());
-
-fn turn() -> (&'static World, MutexGuard<'static, ()>) {
-    (&*WORLD, TURN.lock().unwrap_or_else(PoisonError::into_inner))
-}
+use crate::{
+    support::{self, KIM, World, eventually, refused, repository, request},
+    turn,
+};
 
 fn moment(text: &Value) -> DateTime<Utc> {
     text.as_str().unwrap().parse().unwrap()

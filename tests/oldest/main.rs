@@ -10,6 +10,7 @@
     missing_docs
 )]
 
+#[path = "../support/mod.rs"]
 mod support;
 
 use std::sync::{LazyLock, PoisonError, RwLock, RwLockReadGuard};

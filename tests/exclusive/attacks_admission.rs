@@ -1,19 +1,6 @@
 //! Attacks in the moments when admission does not protect anybody, and access that nothing would end. The tests take
 //! turns: each takes away what the others rely on.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::too_many_lines,
-    clippy::needless_pass_by_value,
-    missing_docs
-)]
-
-#[path = "support/proxy.rs"]
-mod proxy;
-mod support;
-
 use std::{
     process::Command,
     sync::{LazyLock, Mutex, MutexGuard, PoisonError},
@@ -23,9 +10,12 @@ use std::{
 use chrono::{DateTime, TimeDelta, Utc};
 use kube::{Client, Config, config::Kubeconfig};
 use lockbox_cluster::{Options, User};
-use proxy::Proxy;
 use serde_json::{Value, json};
-use support::{ALICE, World, eventually, operator::Operator, repository, request};
+
+use crate::{
+    proxy::Proxy,
+    support::{self, ALICE, World, eventually, operator::Operator, repository, request},
+};
 
 static WORLD: LazyLock<World> = LazyLock::new(World::new);
 static TURN: Mutex<()> = Mutex::new(());

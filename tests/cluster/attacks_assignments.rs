@@ -1,23 +1,12 @@
 //! Attacks on what decides who decides: role assignments, settings, access levels, definitions and policies.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::too_many_lines,
-    clippy::needless_pass_by_value,
-    missing_docs
-)]
-
-mod support;
-
-use std::sync::LazyLock;
-
 use lockbox_cluster::User;
 use serde_json::{Value, json};
-use support::{ADA, ALICE, KIM, Manifest, World, eventually, refused};
 
-static WORLD: LazyLock<World> = LazyLock::new(World::new);
+use crate::{
+    steady,
+    support::{ADA, ALICE, KIM, Manifest, World, eventually, refused},
+};
 
 fn try_create(world: &World, user: &User, manifest: &Manifest) -> Result<String, String> {
     world.pipe(user, &["create", "--dry-run=server", "-f", "-"], &manifest.to_string())
@@ -36,7 +25,7 @@ fn patch(world: &World, user: &User, namespace: &str, name: &str, patch: &Value)
 
 #[test]
 fn nobody_makes_themselves_or_the_providers_people_an_approver() {
-    let world = &*WORLD;
+    let world = &*steady();
     let here = "made-approver";
     world.subscription(here);
     for user in [world.kim(), world.user("bob@contoso.example", &[])] {
@@ -92,7 +81,7 @@ fn nobody_makes_themselves_or_the_providers_people_an_approver() {
 
 #[test]
 fn an_old_assignment_is_not_turned_into_another() {
-    let world = &*WORLD;
+    let world = &*steady();
     let here = "turned";
     world.subscription(here);
     world.assign(here, "eve", "User", "eve@contoso.example", "LockboxApprover");
@@ -132,7 +121,7 @@ fn an_old_assignment_is_not_turned_into_another() {
 
 #[test]
 fn an_owner_does_not_become_global_administrator() {
-    let world = &*WORLD;
+    let world = &*steady();
     world.subscription("climbs");
     let alice = world.alice();
     let tenant = |namespace: &str| {
@@ -179,7 +168,7 @@ fn an_owner_does_not_become_global_administrator() {
 
 #[test]
 fn an_eligible_approver_activates_their_own_assignment_and_nothing_else() {
-    let world = &*WORLD;
+    let world = &*steady();
     let here = "activates";
     world.subscription(here);
     let activation = json!({"justification": "on call", "duration": "1h"});
@@ -244,7 +233,7 @@ fn an_eligible_approver_activates_their_own_assignment_and_nothing_else() {
 
 #[test]
 fn only_global_administrators_write_settings_and_they_bear_the_writers_name() {
-    let world = &*WORLD;
+    let world = &*steady();
     world.subscription("settings");
     let change = |user: &User, patch: Value| {
         world.kubectl(user, &["patch", "lbs", "default", "--type=merge", "-p", &patch.to_string()])
@@ -280,7 +269,7 @@ fn only_global_administrators_write_settings_and_they_bear_the_writers_name() {
 
 #[test]
 fn an_access_level_is_made_by_administrators_and_never_holds_what_outlives_or_widens_an_access() {
-    let world = &*WORLD;
+    let world = &*steady();
     let level = |rules: Value| {
         Manifest(json!({
             "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole",
@@ -381,7 +370,7 @@ fn an_access_level_is_made_by_administrators_and_never_holds_what_outlives_or_wi
 
 #[test]
 fn the_definitions_of_our_kinds_are_changed_by_administrators_of_lockbox_alone() {
-    let world = &*WORLD;
+    let world = &*steady();
     world
         .admin(&[
             "create",

@@ -1,11 +1,9 @@
 //! What the tests of the requirements share: asking under settings of one's own, and reading what became of it.
 
-#![allow(dead_code, clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
-
 use lockbox_cluster::User;
 use serde_json::{Value, json};
 
-use crate::support::{ADA, Manifest, World, example};
+use super::{ADA, Manifest, World, example};
 
 /// Creates a request under changed settings and waits until it is in a phase. What depends on settings is recorded when
 /// a request leaves Evaluating, so the settings are back when this returns. Tests take turns here.
@@ -15,9 +13,11 @@ pub fn ask_under(world: &World, settings: &Value, user: &User, manifest: &Manife
     world.wait_for_phase(&place(manifest), &name(manifest), phase)
 }
 
-/// The same with the settings of the examples: no other test's may be in force meanwhile.
+/// The same with the settings of the examples, along with other tests that rely on these.
 pub fn ask(world: &World, user: &User, manifest: &Manifest, phase: &str) -> Value {
-    ask_under(world, &json!({}), user, manifest, phase)
+    let _steady = world.steady();
+    create(world, user, manifest);
+    world.wait_for_phase(&place(manifest), &name(manifest), phase)
 }
 
 pub fn create(world: &World, user: &User, manifest: &Manifest) {

@@ -1,27 +1,15 @@
 //! Who decides for the customer, and what comes of it (M9 to M14, B3, B4, B8, B10), on a real API server.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::too_many_lines,
-    clippy::needless_pass_by_value,
-    missing_docs
-)]
-
-mod requirements;
-mod support;
-
-use std::sync::LazyLock;
-
-use requirements::{
-    approvers, ask, ask_under, assignment, create, excluded, list_and, may, seconds_between, text, wait_for_assignment,
-    why,
-};
 use serde_json::{Value, json};
-use support::{ADA, ALICE, Manifest, World, eventually, example, request};
 
-static WORLD: LazyLock<World> = LazyLock::new(World::new);
+use crate::{
+    WORLD,
+    requirements::{
+        self, approvers, ask, ask_under, assignment, create, excluded, list_and, may, seconds_between, text,
+        wait_for_assignment, why,
+    },
+    support::{self, ADA, ALICE, Manifest, World, eventually, example, request},
+};
 
 const OLGA: &str = "olga@contoso.example";
 const CAROL: &str = "carol@contoso.example";
@@ -96,24 +84,25 @@ fn a_request_for_the_tenant_is_decided_by_global_administrators_and_reaches_the_
     assert!(!reads("node-a"));
 
     let manifest = Manifest(serde_yaml_ng::from_str(&example("engineer/request-tenant.yaml")).unwrap());
+    let manifest = manifest.set("/metadata/name", "inc-by-gina");
     let asked = ask(world, &kim, &manifest, "CustomerNotified");
     assert!(approvers(&asked).contains(&ADA) && approvers(&asked).contains(&"gina@contoso.example"));
     assert!(!approvers(&asked).contains(&ALICE));
-    world.decide(&world.alice(), "lockbox-tenant", "inc-5521", "Approve").unwrap_err();
+    world.decide(&world.alice(), "lockbox-tenant", "inc-by-gina", "Approve").unwrap_err();
     eventually("Gina has her rights", || may(world, &gina, &["patch", "lbr", "-n", "lockbox-tenant"]).then_some(()));
-    world.decide(&gina, "lockbox-tenant", "inc-5521", "Approve").unwrap();
-    let granted = world.wait_for_phase("lockbox-tenant", "inc-5521", "AccessGranted");
+    world.decide(&gina, "lockbox-tenant", "inc-by-gina", "Approve").unwrap();
+    let granted = world.wait_for_phase("lockbox-tenant", "inc-by-gina", "AccessGranted");
     assert_eq!(seconds_between(&granted, "approvedAt", "accessUntil"), 2 * 3600);
     assert!(reads("node-a"));
     assert!(!reads("node-b"), "the neighbouring node stays out of reach");
     assert!(!may(world, &kim, &["list", "nodes"]));
 
     let done = json!({"spec": {"release": {"reason": "the node is not affected"}}});
-    world.patch(&kim, "lockbox-tenant", "inc-5521", &done).unwrap();
-    world.wait_for_phase("lockbox-tenant", "inc-5521", "Completed");
+    world.patch(&kim, "lockbox-tenant", "inc-by-gina", &done).unwrap();
+    world.wait_for_phase("lockbox-tenant", "inc-by-gina", "Completed");
     assert!(!reads("node-a"));
     eventually("nothing of the grant is left in the cluster", || {
-        let left = ["get", "clusterrole,clusterrolebinding", "-l", "lockbox.dev/request", "-o", "name"];
+        let left = ["get", "clusterrole,clusterrolebinding", "-l", "lockbox.dev/request=inc-by-gina", "-o", "name"];
         world.admin(&left).unwrap().is_empty().then_some(())
     });
 }
@@ -575,12 +564,20 @@ fn an_approver_approves_the_content_that_was_shown_and_a_role_that_changed_since
         .to_string()
     };
     world.apply_as(world.cluster.admin(), &role(json!(["get"]))).unwrap();
-    let mut levels = list_and("/spec/accessLevels", &[]);
-    levels[0]["clusterRole"] = json!("contoso-read-settings");
+    let level = json!({"name": "ReadSettings", "clusterRole": "contoso-read-settings"});
+    let service = json!({
+        "name": "Settings", "stage": "GeneralAvailability", "resources": [{"resource": "configmaps"}],
+        "accessLevels": ["ReadSettings"],
+    });
+    let rule = json!({"name": "settings", "match": {"accessLevels": ["ReadSettings"]}, "effect": "Permit"});
     let kim = world.kim();
-    let _settings = world.with_settings(&json!({"accessLevels": levels}));
+    let _settings = world.with_settings(&json!({
+        "accessLevels": list_and("/spec/accessLevels", &[level]),
+        "services": [service], "jit": {"rules": list_and("/spec/jit/rules", &[rule])},
+    }));
     for name in ["same", "changed"] {
-        create(world, &kim, &request(name).namespace("content"));
+        let manifest = request(name).namespace("content");
+        create(world, &kim, &manifest.set("/spec/service", "Settings").set("/spec/accessLevel", "ReadSettings"));
     }
     let shown = world.wait_for_phase("content", "same", "CustomerNotified")["status"]["effect"].clone();
     assert_eq!(shown["role"], "contoso-read-settings");
@@ -603,7 +600,7 @@ fn an_approver_approves_the_content_that_was_shown_and_a_role_that_changed_since
     let (reason, message) = why(&failed);
     assert_eq!(reason, "RoleChanged");
     assert!(
-        message.starts_with("What access level ReadObjects can do changed after the approvers saw it: "),
+        message.starts_with("What access level ReadSettings can do changed after the approvers saw it: "),
         "{message}"
     );
     assert!(message.contains("update"), "the difference is named: {message}");

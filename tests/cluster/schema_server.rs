@@ -1,16 +1,5 @@
 //! The three kinds on real API servers, the newest and the oldest: no chart, no operator.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::too_many_lines,
-    clippy::needless_pass_by_value,
-    missing_docs
-)]
-
-mod schema_support;
-
 use std::{
     collections::BTreeMap,
     io::Write as _,
@@ -20,12 +9,13 @@ use std::{
 };
 
 use lockbox_cluster::{AuditLevel, Cluster, Options, Version};
-use schema_support::{
+use serde_json::{Value, json};
+
+use crate::schema_support::{
     created, full, is_condition, kind, kinds,
     limits::{ESCAPED, Filler, NARROW, WIDE},
     set, small_request, texts, walk, with, without,
 };
-use serde_json::{Value, json};
 
 /// What etcd takes at most, in bytes.
 const ETCD: usize = 1_572_864;

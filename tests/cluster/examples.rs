@@ -1,23 +1,15 @@
 //! Every file under examples/, applied by the user whose folder it is in, on a real API server.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::too_many_lines,
-    clippy::needless_pass_by_value,
-    missing_docs
-)]
-
-mod requirements;
-mod support;
-
 use std::{collections::BTreeSet, fs, path::Path};
 
 use lockbox_cluster::User;
-use requirements::{approvers, items, may, text, wait_for_assignment, why};
 use serde_json::{Value, json};
-use support::{ALICE, KIM, Manifest, World, eventually, example, repository};
+
+use crate::{
+    WORLD,
+    requirements::{self, approvers, items, may, text, wait_for_assignment, why},
+    support::{self, ALICE, KIM, Manifest, World, eventually, example, repository},
+};
 
 const NAMESPACE: &str = "contoso-prod";
 const GINA: &str = "gina@contoso.example";
@@ -73,7 +65,9 @@ impl Reader<'_> {
 
 #[test]
 fn every_example_is_applied_by_the_user_whose_folder_it_is_in() {
-    let world = &World::new();
+    let world = &*WORLD;
+    // They change the settings again and again.
+    let _settings = world.with_settings(&json!({}));
     let mut examples = Reader { world, applied: BTreeSet::new() };
     world.namespace(NAMESPACE);
     world

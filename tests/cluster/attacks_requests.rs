@@ -1,23 +1,12 @@
 //! Attacks on requests, each by the user who would make it: create, decide, withdraw, revoke, metadata, hostile content.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::too_many_lines,
-    clippy::needless_pass_by_value,
-    missing_docs
-)]
-
-mod support;
-
-use std::sync::LazyLock;
-
 use lockbox_cluster::User;
 use serde_json::{Value, json};
-use support::{ALICE, KIM, Manifest, World, eventually, refused, request};
 
-static WORLD: LazyLock<World> = LazyLock::new(World::new);
+use crate::{
+    steady,
+    support::{ALICE, KIM, Manifest, World, eventually, refused, request},
+};
 
 /// A request is tried, and nothing is stored even if it is accepted.
 fn try_create(world: &World, user: &User, manifest: &Manifest) -> Result<String, String> {
@@ -50,7 +39,7 @@ fn decision(user: &str, verdict: &str) -> Value {
 
 #[test]
 fn nobody_asks_in_anothers_name_or_with_facts_of_a_sign_in_that_they_do_not_have() {
-    let world = &*WORLD;
+    let world = &*steady();
     let kim = world.kim();
     try_create(world, &kim, &kims("default")).unwrap();
 
@@ -106,7 +95,7 @@ fn nobody_asks_in_anothers_name_or_with_facts_of_a_sign_in_that_they_do_not_have
 
 #[test]
 fn of_a_sign_in_only_what_the_rules_look_at_is_recorded() {
-    let world = &*WORLD;
+    let world = &*steady();
     let extra: &[(&str, &[&str])] =
         &[("provider.example/amr", &["mfa"]), ("authentication.kubernetes.io/credential-id", &["secret-number"])];
     let groups = &["provider:engineers", "provider:secure-workstations"];
@@ -122,7 +111,7 @@ fn of_a_sign_in_only_what_the_rules_look_at_is_recorded() {
 
 #[test]
 fn who_may_create_requests_by_rbac_alone_and_is_not_the_providers_is_rejected() {
-    let world = &*WORLD;
+    let world = &*steady();
     world.subscription("not-the-providers");
     let created = world.create_as(&world.ada(), &request("sr-1").namespace("not-the-providers").to_string());
     created.unwrap();
@@ -132,7 +121,7 @@ fn who_may_create_requests_by_rbac_alone_and_is_not_the_providers_is_rejected() 
 
 #[test]
 fn a_request_starts_undecided_and_what_it_brings_of_the_servers_is_ignored() {
-    let world = &*WORLD;
+    let world = &*steady();
     world.subscription("undecided");
     let kim = world.kim();
     let approve = json!({"verdict": "Approve", "reason": "planted"});
@@ -166,7 +155,7 @@ fn a_request_starts_undecided_and_what_it_brings_of_the_servers_is_ignored() {
 
 #[test]
 fn no_request_reaches_the_clusters_own_namespaces_or_the_wrong_scope() {
-    let world = &*WORLD;
+    let world = &*steady();
     let kim = world.kim();
     for namespace in ["kube-system", "kube-public", "kube-node-lease", "lockbox-system"] {
         refused(try_create(world, &kim, &kims(namespace)), &["no access to namespace", namespace, "can be asked for"]);
@@ -181,7 +170,7 @@ fn no_request_reaches_the_clusters_own_namespaces_or_the_wrong_scope() {
 
 #[test]
 fn nobody_deletes_hides_or_fills_a_request_by_its_metadata() {
-    let world = &*WORLD;
+    let world = &*steady();
     world.subscription("metadata");
     world.ask("metadata", "sr-1");
     let kim = world.kim();
@@ -220,7 +209,7 @@ fn nobody_deletes_hides_or_fills_a_request_by_its_metadata() {
 
 #[test]
 fn hostile_content_is_refused_with_the_field_and_what_to_write() {
-    let world = &*WORLD;
+    let world = &*steady();
     let kim = world.kim();
     let object = |name: &str| json!([{"resource": "configmaps", "name": name}]);
     let hidden = "must not hold control, zero-width or bidirectional characters";
@@ -284,7 +273,7 @@ fn hostile_content_is_refused_with_the_field_and_what_to_write() {
 
 #[test]
 fn what_was_asked_for_cannot_be_changed_afterwards() {
-    let world = &*WORLD;
+    let world = &*steady();
     world.subscription("unchanged");
     world.ask("unchanged", "sr-1");
     let other = json!([{"resource": "configmaps", "name": "other"}]);
@@ -320,7 +309,7 @@ fn what_was_asked_for_cannot_be_changed_afterwards() {
 
 #[test]
 fn only_an_approver_of_the_snapshot_decides_and_only_in_their_own_name() {
-    let world = &*WORLD;
+    let world = &*steady();
     let here = "own-name";
     world.subscription(here);
     // Kim in the customer's own approver group; a colleague of hers; somebody eligible who did not activate.
@@ -403,7 +392,7 @@ fn only_an_approver_of_the_snapshot_decides_and_only_in_their_own_name() {
 
 #[test]
 fn a_decision_is_made_once_and_stays() {
-    let world = &*WORLD;
+    let world = &*steady();
     let here = "made-once";
     world.subscription(here);
     world.assign(here, "eve", "User", "eve@contoso.example", "LockboxApprover");
@@ -431,7 +420,7 @@ fn a_decision_is_made_once_and_stays() {
 
 #[test]
 fn an_approver_who_was_removed_since_does_not_count_and_the_history_says_so() {
-    let world = &*WORLD;
+    let world = &*steady();
     let here = "removed-since";
     world.subscription(here);
     world.assign(here, "eve", "User", "eve@contoso.example", "LockboxApprover");
@@ -460,7 +449,7 @@ fn an_approver_who_was_removed_since_does_not_count_and_the_history_says_so() {
 
 #[test]
 fn nobody_withdraws_gives_back_or_revokes_for_another_or_at_the_wrong_time() {
-    let world = &*WORLD;
+    let world = &*steady();
     let here = "ends";
     world.subscription(here);
     world.ask(here, "sr-1");
@@ -514,7 +503,7 @@ fn nobody_withdraws_gives_back_or_revokes_for_another_or_at_the_wrong_time() {
 
 #[test]
 fn the_customer_does_not_approve_internally_nor_the_provider_for_the_customer() {
-    let world = &*WORLD;
+    let world = &*steady();
     let here = "two-sides";
     world.subscription(here);
     world

@@ -1,19 +1,6 @@
 //! What becomes of requests when the operator is killed between any two of its writes, when it is down at the wrong
 //! time, and when the API server is: the same result, with each audit entry once.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::too_many_lines,
-    clippy::needless_pass_by_value,
-    missing_docs
-)]
-
-#[path = "support/proxy.rs"]
-mod proxy;
-mod support;
-
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::{LazyLock, Mutex, MutexGuard, PoisonError},
@@ -34,9 +21,12 @@ use kube::{
 use lockbox_api::{AuditAction, LockboxRequest, Phase};
 use lockbox_cluster::{Options, User};
 use lockbox_lifecycle::history::verify;
-use proxy::{Point, Proxy, When};
 use serde_json::{Value, json};
-use support::{ADA, ALICE, KIM, World, eventually, operator::Operator, request};
+
+use crate::{
+    proxy::{Point, Proxy, When},
+    support::{self, ADA, ALICE, KIM, World, eventually, operator::Operator, request},
+};
 
 /// The operator and the API server are killed under everybody's feet, so the tests take turns. Each starts the operator
 /// as it needs it.

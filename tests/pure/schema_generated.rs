@@ -1,17 +1,6 @@
 //! The definitions in the repository are the generated ones, and hold to the rules that the API server, its users and
 //! `kubectl explain` need.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::too_many_lines,
-    clippy::needless_pass_by_value,
-    missing_docs
-)]
-
-mod schema_support;
-
 use std::{collections::BTreeSet, fs, path::Path};
 
 use lockbox_api::{
@@ -21,8 +10,9 @@ use lockbox_api::{
     condition::Truth,
     settings::{ApproverModel, Enablement, PreviewOptIn, SafetyNet, Stage, SupportPlan},
 };
-use schema_support::{full, is_condition, kinds, walk};
 use serde_json::{Value, json};
+
+use crate::schema_support::{self, full, is_condition, kinds, walk};
 
 /// What `check` complains about, for every node of the three schemas.
 fn complaints(mut check: impl FnMut(&str, &Value) -> Option<String>) -> Vec<String> {

@@ -4,25 +4,15 @@
 //! the schema, so that a new field is covered without a new line here; the rest is written out. The last tests prove that no
 //! rule is without a refused and an accepted case.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::too_many_lines,
-    clippy::needless_pass_by_value,
-    missing_docs
-)]
-
-mod schema_support;
-
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::LazyLock,
 };
 
 use kube::core::cel::{CompiledSchema, ErrorKind, ValidationError, Validator, compile_schema};
-use schema_support::{created, full, kinds, set, small_request, texts, walk, with, without};
 use serde_json::{Value, json};
+
+use crate::schema_support::{created, full, kinds, set, small_request, texts, walk, with, without};
 
 const REQUEST: &str = "LockboxRequest";
 const SETTINGS: &str = "LockboxSettings";

@@ -1,14 +1,5 @@
 //! What the documents say about the repository is true: files, tests, links, layout.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::too_many_lines,
-    clippy::needless_pass_by_value,
-    missing_docs
-)]
-
 use std::{
     collections::BTreeSet,
     fs,
@@ -114,18 +105,41 @@ fn the_table_has_every_requirement_once_and_in_order() {
 #[test]
 fn a_row_that_names_what_is_not_there_is_found_out() {
     let row = |implemented: &str, tested: &str| format!("| M1 | text | {implemented} | {tested} | `README.md` |");
-    let tested = "`tests/docs.rs`: `a_row_that_names_what_is_not_there_is_found_out`";
+    let tested = "`tests/pure/docs.rs`: `a_row_that_names_what_is_not_there_is_found_out`";
     assert_eq!(problems(&row("`src/lib.rs`", tested)), Vec::<String>::new());
     for (implemented, tested) in [
         ("`src/nothing.rs`", tested),
         ("", tested),
         ("somewhere", tested),
-        ("`src/lib.rs`", "`tests/docs.rs`: `a_test_that_is_not_there`"),
-        ("`src/lib.rs`", "`tests/docs.rs`: `is_test_name`"),
+        ("`src/lib.rs`", "`tests/pure/docs.rs`: `a_test_that_is_not_there`"),
+        ("`src/lib.rs`", "`tests/pure/docs.rs`: `is_test_name`"),
         ("`src/lib.rs`", "`a_row_that_names_what_is_not_there_is_found_out`"),
-        ("`src/lib.rs`", "`tests/docs.rs`"),
+        ("`src/lib.rs`", "`tests/pure/docs.rs`"),
     ] {
         assert!(!problems(&row(implemented, tested)).is_empty(), "{implemented} {tested}");
+    }
+}
+
+/// The Rust files of a folder, by their names without the ending.
+fn modules(folder: &Path) -> BTreeSet<String> {
+    let files = fs::read_dir(folder).unwrap().map(|file| file.unwrap().path());
+    let rust = files.filter(|file| file.extension().is_some_and(|extension| extension == "rs"));
+    rust.map(|file| file.file_stem().unwrap().to_str().unwrap().to_owned()).collect()
+}
+
+#[test]
+fn every_file_of_tests_is_part_of_a_binary() {
+    let tests = repository("tests");
+    assert_eq!(modules(&tests), BTreeSet::new(), "a file here would be one binary more");
+    for folder in fs::read_dir(&tests).unwrap().map(|entry| entry.unwrap().path()) {
+        let mut names = modules(&folder);
+        let Some(root) = ["main", "mod"].into_iter().find(|root| names.remove(*root)) else {
+            assert_eq!(names, BTreeSet::new(), "{} has no main.rs", folder.display());
+            continue;
+        };
+        let text = fs::read_to_string(folder.join(root).with_extension("rs")).unwrap();
+        names.retain(|name| !text.contains(&format!("mod {name};")));
+        assert_eq!(names, BTreeSet::new(), "name them in {}/{root}.rs: else they never run", folder.display());
     }
 }
 

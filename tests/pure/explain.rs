@@ -1,14 +1,5 @@
 //! `lockbox-operator explain` as its user calls it.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::too_many_lines,
-    clippy::needless_pass_by_value,
-    missing_docs
-)]
-
 use std::process::{Command, Output};
 
 use serde_json::Value;

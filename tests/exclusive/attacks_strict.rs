@@ -1,19 +1,9 @@
 //! Attacks on an installation with the stricter options of the chart and of the API server.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::too_many_lines,
-    clippy::needless_pass_by_value,
-    missing_docs
-)]
-
-mod support;
-
 use lockbox_cluster::Options;
 use serde_json::json;
-use support::{World, eventually, example, refused, repository};
+
+use crate::support::{World, eventually, example, refused, repository};
 
 #[test]
 fn the_operators_token_is_of_no_use_outside_of_its_pod() {

@@ -1,25 +1,13 @@
 //! What the provider's side decides before the customer is asked (M5 to M8), on a real API server.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::too_many_lines,
-    clippy::needless_pass_by_value,
-    missing_docs
-)]
-
-mod requirements;
-mod support;
-
-use std::sync::LazyLock;
-
 use lockbox_cluster::User;
-use requirements::{ask, ask_under, create, list_and, may, seconds_between, text, why};
 use serde_json::{Value, json};
-use support::{Manifest, World, eventually, request};
 
-static WORLD: LazyLock<World> = LazyLock::new(World::new);
+use crate::{
+    WORLD,
+    requirements::{self, ask, ask_under, create, list_and, may, seconds_between, text, why},
+    support::{self, Manifest, World, eventually, request},
+};
 
 const ENGINEERS: &str = "provider:engineers";
 const WORKSTATIONS: &str = "provider:secure-workstations";
@@ -422,7 +410,7 @@ fn a_request_for_customer_data_waits_for_the_customer_and_one_without_is_decided
     world.subscription("data");
     let role = json!({
         "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole",
-        "metadata": {"name": "contoso-describe-workloads", "labels": {"lockbox.dev/access-level": "true"}},
+        "metadata": {"name": "contoso-list-pods", "labels": {"lockbox.dev/access-level": "true"}},
         "rules": [{"apiGroups": [""], "resources": ["pods"], "verbs": ["get", "list"]}],
     });
     world.apply_as(world.cluster.admin(), &role.to_string()).unwrap();
@@ -447,7 +435,7 @@ fn a_request_for_customer_data_waits_for_the_customer_and_one_without_is_decided
             .set("/spec/duration", "1h")
             .without("/spec/resources")
     };
-    let settings = world.with_settings(&with("contoso-describe-workloads", describe.clone()));
+    let settings = world.with_settings(&with("contoso-list-pods", describe.clone()));
     create(world, &kim, &whole("no-data"));
     let granted = world.wait_for_phase("data", "no-data", "AccessGranted");
     assert_eq!(World::actions(&granted), ["AutoApproveLockboxRequest", "GrantAccess"]);
@@ -464,7 +452,7 @@ fn a_request_for_customer_data_waits_for_the_customer_and_one_without_is_decided
     assert!(!world.kim_reads("data", "shop-settings"), "nothing is granted while the customer is asked");
 
     let deny = json!({"name": "no-describe", "match": {"accessLevels": ["Describe"]}, "effect": "Deny"});
-    settings.change(&with("contoso-describe-workloads", deny));
+    settings.change(&with("contoso-list-pods", deny));
     create(world, &kim, &whole("denied"));
     let denied = world.wait_for_phase("data", "denied", "Rejected");
     assert_eq!(World::actions(&denied), ["AutoDenyLockboxRequest"]);

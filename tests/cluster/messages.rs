@@ -2,19 +2,16 @@
 //!
 //! Every one names the field or object and says what to do. A change of words shows here, and is meant to be read.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::too_many_lines, missing_docs)]
-
-mod requirements;
-mod support;
-
-use std::{fmt::Write as _, sync::LazyLock};
+use std::fmt::Write as _;
 
 use lockbox_cluster::User;
-use requirements::{ask, assignment, create, example_settings, items, list_and, may, text, why};
 use serde_json::{Value, json};
-use support::{ALICE, Manifest, World, eventually, request};
 
-static WORLD: LazyLock<World> = LazyLock::new(World::new);
+use crate::{
+    WORLD,
+    requirements::{ask, assignment, example_settings, items, list_and, may, text, why},
+    support::{self, ALICE, Manifest, World, eventually, request},
+};
 
 /// Compares what was said with what should be; all differences are shown at once.
 #[derive(Default)]
@@ -482,40 +479,5 @@ fn settings_that_contradict_themselves_are_refused_or_shown_as_not_ready_with_th
         json!({"accessLevels": level(&json!({"customerData": false}))}),
         "spec.accessLevels[Mine].customerData: says false, but ClusterRole lockbox-read-logs reaches customer data (get pods/log); say true, or take that out of the role",
     );
-    compared.finish();
-}
-
-#[test]
-fn without_settings_a_request_waits_and_says_for_what() {
-    let world = &*WORLD;
-    world.subscription("no-settings");
-    let kim = world.kim();
-    let _settings = world.with_settings(&json!({}));
-    world.kubectl(&world.ada(), &["delete", "lbs", "default"]).unwrap();
-    let mut compared = Compared::default();
-    // Nobody is known to be the provider's, so nobody may ask.
-    let said = eventually("the provider's people lose their rights", || {
-        world.create_as(&kim, &request("early").namespace("no-settings").to_string()).err()
-    });
-    compared.check("no settings", &said, "Error from server (Forbidden): error when creating \"STDIN\": lockboxrequests.lockbox.dev is forbidden: User \"kim@provider.example\" cannot create resource \"lockboxrequests\" in API group \"lockbox.dev\" in the namespace \"no-settings\"");
-    let bind = [
-        "create",
-        "rolebinding",
-        "kim",
-        "-n",
-        "no-settings",
-        "--clusterrole=lockbox-requester",
-        "--user",
-        support::KIM,
-    ];
-    world.admin(&bind).unwrap();
-    create(world, &kim, &request("sr-1").namespace("no-settings"));
-    let waits = eventually("the request waits", || {
-        let request = world.request("no-settings", "sr-1");
-        (why(&request).0 == "SettingsMissing").then_some(request)
-    });
-    assert_eq!(waits["status"]["phase"], "Evaluating");
-    assert!(waits["status"]["evaluateUntil"].is_string(), "at most as long as the default pending time");
-    compared.check("waiting", why(&waits).1, "There is no LockboxSettings yet; the request waits until a Global Administrator creates the one named default.");
     compared.finish();
 }

@@ -1,25 +1,15 @@
 //! Whether Lockbox is on, and for what (M1 to M4, M16), on a real API server.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::too_many_lines,
-    clippy::needless_pass_by_value,
-    missing_docs
-)]
-
-mod requirements;
-mod support;
-
-use std::{collections::BTreeSet, sync::LazyLock};
+use std::collections::BTreeSet;
 
 use lockbox_lifecycle::services::CATALOGUE;
-use requirements::{ADMINISTRATOR, ask_under, create, items, list_and, may, settings_events, text, why};
 use serde_json::{Value, json};
-use support::{Manifest, World, eventually, request};
 
-static WORLD: LazyLock<World> = LazyLock::new(World::new);
+use crate::{
+    requirements::{self, ADMINISTRATOR, ask_under, create, items, list_and, may, settings_events, text, why},
+    support::{Manifest, World, eventually, request},
+    turn,
+};
 
 /// The example's request, for a Pod.
 fn pod(name: &str, namespace: &str, service: &str) -> Manifest {
@@ -43,7 +33,7 @@ fn incident(name: &str, namespace: &str) -> Manifest {
 
 #[test]
 fn the_customer_approves_or_denies_the_rare_request_for_customer_data_whether_ticket_or_provider_started_it() {
-    let world = &*WORLD;
+    let (world, _turn) = turn();
     world.subscription("origins");
     let kim = world.kim();
     for (manifest, stated) in [
@@ -81,7 +71,7 @@ fn the_customer_approves_or_denies_the_rare_request_for_customer_data_whether_ti
 
 #[test]
 fn a_support_plan_of_at_least_developer_is_needed_and_below_it_nothing_is_processed_and_the_request_says_why() {
-    let world = &*WORLD;
+    let (world, _turn) = turn();
     world.subscription("plans");
     let kim = world.kim();
     for (plan, phase) in [
@@ -111,7 +101,7 @@ fn a_support_plan_of_at_least_developer_is_needed_and_below_it_nothing_is_proces
 
 #[test]
 fn a_global_administrator_switches_lockbox_on_or_it_is_on_with_the_plan_and_each_change_is_an_event_with_its_actor() {
-    let world = &*WORLD;
+    let (world, _turn) = turn();
     world.subscription("switched");
     let kim = world.kim();
     let ask = |settings: &Value, name: &str, phase: &str| {
@@ -165,7 +155,7 @@ fn a_global_administrator_switches_lockbox_on_or_it_is_on_with_the_plan_and_each
 
 #[test]
 fn while_lockbox_is_off_nothing_is_granted_and_what_was_waiting_or_granted_ends() {
-    let world = &*WORLD;
+    let (world, _turn) = turn();
     world.subscription("switching");
     let kim = world.kim();
     let leads = json!({"approvers": [{"kind": "Group", "name": "provider:support-leads"}], "count": 1});
@@ -214,11 +204,27 @@ fn while_lockbox_is_off_nothing_is_granted_and_what_was_waiting_or_granted_ends(
     }
 }
 
+#[test]
+fn an_exclusion_is_recorded_for_the_customer_even_while_lockbox_is_off() {
+    let (world, _turn) = turn();
+    world.subscription("excluded-while-off");
+    let commanders = json!([{"kind": "Group", "name": "provider:incident-commanders"}]);
+    let allowed = json!([{"circumstance": "BreakGlass", "by": commanders}]);
+    let _settings = world.with_settings(&json!({"enabled": false, "exclusions": {"allowed": allowed}}));
+    let iris = world.user("iris@provider.example", &["provider:incident-commanders"]);
+    eventually("commanders may record", || {
+        may(world, &iris, &["create", "lbr", "-n", "excluded-while-off"]).then_some(())
+    });
+    let record = incident("fire", "excluded-while-off").set("/spec/circumstance", "BreakGlass");
+    create(world, &iris, &record);
+    world.wait_for_phase("excluded-while-off", "fire", "Excluded");
+}
+
 // M4
 
 #[test]
 fn the_catalogue_says_which_services_are_generally_available_in_preview_or_not_supported_with_advice() {
-    let world = &*WORLD;
+    let (world, _turn) = turn();
     world.subscription("catalogue");
     let kim = world.kim();
     let ask = |settings: &Value, name: &str, service: &str, phase: &str| {
@@ -278,7 +284,7 @@ fn the_catalogue_says_which_services_are_generally_available_in_preview_or_not_s
 
 #[test]
 fn a_customer_reviews_for_each_service_whether_lockbox_applies_as_the_benchmark_control_asks() {
-    let world = &*WORLD;
+    let (world, _turn) = turn();
     let _settings = world.with_settings(&json!({}));
     // Any user of the customer's may review: settings hold no secrets.
     let reviewer = world.user("rita@contoso.example", &[]);

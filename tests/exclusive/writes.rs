@@ -1,20 +1,10 @@
 //! How often the operator writes, counted in the API server's audit log.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::too_many_lines,
-    clippy::needless_pass_by_value,
-    missing_docs
-)]
-
-mod support;
-
 use std::sync::{LazyLock, Mutex, PoisonError};
 
 use serde_json::{Value, json};
-use support::{World, audit, eventually, request};
+
+use crate::support::{World, audit, eventually, request};
 
 /// Everything that is written in this time is counted, so the tests take turns.
 static WORLD: LazyLock<Mutex<World>> = LazyLock::new(|| Mutex::new(World::new()));

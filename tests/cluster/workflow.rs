@@ -1,26 +1,15 @@
 //! The main job on a real API server, made by the users who would make it.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::too_many_lines,
-    clippy::needless_pass_by_value,
-    missing_docs
-)]
-
-mod support;
-
-use std::sync::LazyLock;
-
 use serde_json::json;
-use support::{World, eventually, request};
 
-static WORLD: LazyLock<World> = LazyLock::new(World::new);
+use crate::{
+    WORLD, steady,
+    support::{self, World, eventually, request},
+};
 
 #[test]
 fn an_approved_request_gives_exactly_what_was_asked_and_ends_by_the_clock() {
-    let world = &*WORLD;
+    let world = &*steady();
     world.subscription("by-the-clock");
     assert!(!world.kim_reads("by-the-clock", "shop-settings"), "before, the engineer has no access");
     let manifest = request("sr-1").namespace("by-the-clock").set("/spec/duration", "6s");
@@ -47,7 +36,7 @@ fn an_approved_request_gives_exactly_what_was_asked_and_ends_by_the_clock() {
 
 #[test]
 fn a_denied_request_is_over_and_grants_nothing() {
-    let world = &*WORLD;
+    let world = &*steady();
     world.subscription("denied");
     world.assign("denied", "olga", "User", "olga@contoso.example", "LockboxApprover");
     world.ask("denied", "sr-1");
@@ -70,7 +59,7 @@ fn an_undecided_request_expires_by_itself() {
 
 #[test]
 fn the_requester_gives_access_back_and_an_approver_revokes_it() {
-    let world = &*WORLD;
+    let world = &*steady();
     world.subscription("early");
     world.grant("early", "released");
     world.patch(&world.kim(), "early", "released", &json!({"spec": {"release": {"reason": "done"}}})).unwrap();
@@ -86,7 +75,7 @@ fn the_requester_gives_access_back_and_an_approver_revokes_it() {
 
 #[test]
 fn while_a_quota_stands_in_the_way_an_approved_request_waits_and_says_so() {
-    let world = &*WORLD;
+    let world = &*steady();
     world.subscription("quota");
     world.ask("quota", "sr-1");
     world.forbid_jobs("quota");
@@ -99,23 +88,4 @@ fn while_a_quota_stands_in_the_way_an_approved_request_waits_and_says_so() {
     world.admin(&["delete", "quota", "no-jobs", "-n", "quota"]).unwrap();
     world.wait_for_phase("quota", "sr-1", "AccessGranted");
     assert!(world.kim_reads("quota", "shop-settings"));
-}
-
-#[test]
-fn a_request_without_settings_waits_and_goes_on_when_there_are_some() {
-    let world = World::installed(lockbox_cluster::Options::default());
-    world.start_operator();
-    world.subscription("no-settings");
-    let early = request("early").namespace("no-settings");
-    // Nobody has the right to ask yet: settings give it. The administrator stands in.
-    world
-        .admin(&["create", "clusterrolebinding", "kim", "--clusterrole=lockbox-requester", "--user", support::KIM])
-        .unwrap();
-    world.create_as(&world.kim(), &early.to_string()).unwrap();
-    eventually("the request says what it waits for", || {
-        let status = &world.request("no-settings", "early")["status"];
-        (status["phase"] == "Evaluating" && status["reason"] == "SettingsMissing").then_some(())
-    });
-    world.apply_as(&world.ada(), &support::example("global-administrator/settings.yaml")).unwrap();
-    world.wait_for_phase("no-settings", "early", "CustomerNotified");
 }

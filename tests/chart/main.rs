@@ -9,6 +9,7 @@
     missing_docs
 )]
 
+#[path = "../support/mod.rs"]
 mod support;
 
 use std::{

@@ -5,8 +5,6 @@
 //! is held, once: before the API server has seen it, or after it was stored and before the operator hears of it. Then
 //! [`Proxy::reached`] returns, and the test kills.
 
-#![allow(dead_code, reason = "each test file uses a part of it")]
-
 use std::{
     collections::HashMap,
     net::SocketAddr,

@@ -1,23 +1,12 @@
 //! Attacks on the record: status, history, Events, and requests that somebody would like to be gone.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::too_many_lines,
-    clippy::needless_pass_by_value,
-    missing_docs
-)]
-
-mod support;
-
-use std::sync::LazyLock;
-
 use lockbox_cluster::User;
 use serde_json::{Value, json};
-use support::{ALICE, KIM, World, eventually, refused};
 
-static WORLD: LazyLock<World> = LazyLock::new(World::new);
+use crate::{
+    steady,
+    support::{self, ALICE, KIM, World, eventually, refused},
+};
 
 const EVENTS: &str = "events about Lockbox's kinds, or in its name, are written by the lockbox operator alone";
 
@@ -33,7 +22,7 @@ fn thief(world: &World) -> User {
 
 #[test]
 fn nobody_but_the_operator_writes_status_not_even_an_administrator_of_the_cluster() {
-    let world = &*WORLD;
+    let world = &*steady();
     let here = "written-status";
     world.subscription(here);
     world.ask(here, "sr-1");
@@ -67,7 +56,7 @@ fn nobody_but_the_operator_writes_status_not_even_an_administrator_of_the_cluste
 
 #[test]
 fn a_stolen_token_of_the_operator_neither_invents_an_approval_nor_moves_what_is_recorded() {
-    let world = &*WORLD;
+    let world = &*steady();
     let here = "stolen-status";
     world.subscription(here);
     world.ask(here, "sr-1");
@@ -147,7 +136,7 @@ fn a_stolen_token_of_the_operator_neither_invents_an_approval_nor_moves_what_is_
 
 #[test]
 fn nobody_forges_edits_or_deletes_an_event_of_the_audit_trail() {
-    let world = &*WORLD;
+    let world = &*steady();
     let here = "forged-events";
     world.subscription(here);
     world.ask(here, "sr-1");
@@ -229,7 +218,7 @@ fn nobody_forges_edits_or_deletes_an_event_of_the_audit_trail() {
 
 #[test]
 fn a_request_that_is_pending_or_grants_access_is_deleted_by_nobody_and_a_finished_one_by_administrators() {
-    let world = &*WORLD;
+    let world = &*steady();
     let here = "deleted";
     world.subscription(here);
     world.ask(here, "sr-1");
