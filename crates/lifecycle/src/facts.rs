@@ -147,7 +147,7 @@ impl Facts<'_> {
     }
 }
 
-/// Whether a step in this phase looks at the access level's role.
+/// Whether a step in this phase, or in one that it leads to without a pause, looks at the access level's role.
 pub const fn needs_role(phase: Phase) -> bool {
-    matches!(phase, Phase::Evaluating | Phase::Approved)
+    !phase.is_terminal() && !matches!(phase, Phase::AccessGranted)
 }

@@ -1889,13 +1889,19 @@ fn what_a_crash_left_unpublished_is_published_before_a_request_is_closed() {
 }
 
 #[test]
-fn the_role_is_read_in_the_phases_in_which_a_step_depends_on_it_and_in_no_others() {
-    let depends = |world: &World| with_role(world.clone(), RoleView::Unread).look() != world.look();
-    let rows = rows();
-    for phase in Phase::ALL {
-        let role = rows.iter().filter(|row| row.from == phase).any(|row| depends(&row.world));
-        assert_eq!(facts::needs_role(phase), role, "{phase}");
+fn the_role_is_read_wherever_a_step_or_one_that_follows_without_a_pause_depends_on_it() {
+    let settled = |mut world: World| {
+        world.settle();
+        world.request.status
+    };
+    for row in rows() {
+        let depends = settled(with_role(row.world.clone(), RoleView::Missing)) != settled(row.world);
+        assert!(!depends || facts::needs_role(row.from), "{}", row.name);
     }
+    for phase in Phase::ALL.into_iter().filter(|phase| phase.is_terminal()) {
+        assert!(!facts::needs_role(phase), "{phase}");
+    }
+    assert!(!facts::needs_role(Phase::AccessGranted), "a granted copy does not follow the role");
 }
 
 /// Nothing that is recorded for good is decided from what a cache says.
