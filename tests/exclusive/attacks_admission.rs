@@ -180,7 +180,7 @@ fn an_approved_request_waits_while_a_policy_is_narrowed_and_goes_on_when_it_is_p
     // A quota holds the approved request where it is.
     world.forbid_jobs(here);
     world.decide(&world.alice(), here, "sr-1", "Approve").unwrap();
-    waits_for(world, here, "sr-1", "WaitingForQuota");
+    waits_for(world, here, "sr-1", "GrantBlocked");
     let policy = "lockbox-grants";
     let narrowed = json!({"spec": {"matchResources": {"namespaceSelector": {"matchExpressions": [
         {"key": "kubernetes.io/metadata.name", "operator": "NotIn", "values": [here]}]}}}});
