@@ -1,34 +1,46 @@
-//! Whether the admission policies are in force: each stands and denies, and what they have to refuse is refused. Everything is tried by server-side dry run, so nothing is stored whatever the answer.
+//! Whether the admission policies are in force: each stands and denies, and what they have to refuse is refused.
+//! Everything is tried by server-side dry run, so nothing is stored whatever the answer.
+//!
+//! Of several policies that refuse something the API server names one, and which is not defined. Where somebody else's
+//! refuses what is forged here, too, ours would be heard or not by chance. So the chart binds those that are tried so
+//! once more, for what bears a label alone, with a warning as their answer: warnings come from all policies.
 
 use std::fmt::Debug;
 
+use http::Response;
 use k8s_openapi::api::admissionregistration::v1::{ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding};
 use kube::{
     Api, Resource, ResourceExt,
     api::{ListParams, Patch, PatchParams, PostParams},
+    client::Body,
+    core::{Request, Status},
 };
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use super::{Cluster, Error, PAGE, limited};
-use lockbox_api::{LockboxRequest, Moment, names, request::MOST_DECISIONS};
-use lockbox_lifecycle::{Proof, policies};
+use lockbox_api::{LockboxRequest, names, request::MOST_DECISIONS};
+use lockbox_lifecycle::{
+    Proof,
+    admission::not_in_force,
+    policies::{self, Standing},
+};
 
 /// A user whom nobody is: `.invalid` is reserved for that (RFC 2606).
 const NOBODY: &str = "nobody@lockbox.invalid";
 
 impl Cluster {
-    /// Since when the policies and their bindings stand; or what is missing.
-    pub async fn check_policies(&self) -> Result<Result<Moment, Proof>, Error> {
+    /// Which of the policies and their bindings stand; or why that cannot be read.
+    pub async fn check_policies(&self) -> Result<Result<Standing, String>, Error> {
         let found = tokio::try_join!(
             self.of_lockbox::<ValidatingAdmissionPolicy>(),
             self.of_lockbox::<ValidatingAdmissionPolicyBinding>()
         );
         let (policies, bindings) = match found {
-            Err(error) if error.is_forbidden() => return Ok(Err(Proof::Unknown(sentence(&error.to_string())))),
+            Err(error) if error.is_forbidden() => return Ok(Err(sentence(&error.to_string()))),
             found => found?,
         };
-        Ok(policies::check(&policies, &bindings).map_err(|what| not_in_force(&what)))
+        Ok(Ok(policies::check(&policies, &bindings)))
     }
 
     /// Everything that bears the chart's label.
@@ -49,7 +61,7 @@ impl Cluster {
         let forged = json!({
             "apiVersion": "lockbox.dev/v1alpha1",
             "kind": "LockboxRequest",
-            "metadata": {"name": "lockbox-forged", "namespace": namespace},
+            "metadata": {"name": "lockbox-forged", "namespace": namespace, "labels": {names::TRIAL: "true"}},
             "spec": {
                 "requester": {"username": NOBODY},
                 "origin": "ProviderInitiated",
@@ -61,14 +73,10 @@ impl Cluster {
                 "resources": [{"group": "", "resource": "configmaps", "name": "lockbox-forged"}],
             },
         });
-        let requests: Api<LockboxRequest> = Api::namespaced(self.client.clone(), namespace);
-        let forged: LockboxRequest = match serde_json::from_value(forged) {
-            Ok(forged) => forged,
-            Err(error) => return Ok(Proof::Unknown(sentence(&error.to_string()))),
-        };
         let dry = PostParams { dry_run: true, ..PostParams::default() };
-        let answer = limited("try a forged request", requests.create(&dry, &forged)).await;
-        judge(answer, "a request in another's name", &CREATE)
+        let create = requests_in(namespace).create(&dry, forged.to_string().into_bytes());
+        let answer = self.try_out("try a forged request", create).await;
+        judge(answer, "a request in another's name", &CREATE, &self.account())
     }
 
     /// Whether a decision in somebody else's name, and a status that changes what was approved, are refused for this very
@@ -82,8 +90,8 @@ impl Cluster {
         let requests: Api<LockboxRequest> = Api::namespaced(self.client.clone(), &namespace);
         let name = request.name_any();
         let dry = PatchParams { dry_run: true, ..PatchParams::default() };
-        let decision = Patch::Merge(&decision);
-        let decision = requests.patch(&name, &dry, &decision);
+        let decision = requests_in(&namespace).patch(&name, &dry, &Patch::Merge(&decision));
+        let decision = self.try_out("try a forged decision", decision);
         let mut forged = request.clone();
         if let Some(effect) = forged.status.as_mut().and_then(|status| status.effect.as_mut()) {
             // Another one, whatever it is.
@@ -92,10 +100,12 @@ impl Cluster {
         }
         let dry = PostParams { dry_run: true, ..PostParams::default() };
         let status = requests.replace_status(&name, &dry, &forged);
-        let (decision, status) =
-            tokio::join!(limited("try a forged decision", decision), limited("try a forged status", status));
-        let decision = judge(decision, "a decision in another's name", &DECIDE);
-        let status = judge(status, "a status that changes what was approved", &STATUS);
+        let (decision, status) = tokio::join!(decision, limited("try a forged status", status));
+        let account = self.account();
+        let decision = judge(decision, "a decision in another's name", &DECIDE, &account);
+        // Who refuses that refuses the operator every status, so nobody else can be meant to.
+        let status = Answer { outcome: status.map(drop), warnings: vec![] };
+        let status = judge(status, "a status that changes what was approved", &STATUS, &account);
         // What one of them disproves, no failure of the other hides.
         match (decision, status) {
             (Ok(found @ Proof::Disproven(_)), _) | (_, Ok(found @ Proof::Disproven(_))) => Ok(found),
@@ -105,6 +115,55 @@ impl Cluster {
             },
         }
     }
+
+    /// Sends something forged. Of what comes back, only the refusal and the warnings matter.
+    async fn try_out(
+        &self,
+        doing: &'static str,
+        request: Result<http::Request<Vec<u8>>, kube::core::request::Error>,
+    ) -> Answer {
+        let sent = async {
+            let request = request.map_err(kube::Error::BuildRequest)?;
+            let answer = self.client.send(request.map(Body::from)).await?;
+            let (parts, body) = answer.into_parts();
+            Ok(Response::from_parts(parts, body.collect_bytes().await?))
+        };
+        match limited(doing, sent).await {
+            Err(error) => Answer { outcome: Err(error), warnings: vec![] },
+            Ok(answer) => {
+                let warnings = answer.headers().get_all("warning").iter();
+                let warnings = warnings.filter_map(|text| text.to_str().ok().map(str::to_owned)).collect();
+                let outcome = if answer.status().is_success() { Ok(()) } else { Err(refused(doing, &answer)) };
+                Answer { outcome, warnings }
+            }
+        }
+    }
+
+    /// Who the API server says that we are.
+    fn account(&self) -> String {
+        format!("system:serviceaccount:{}:lockbox-operator", self.config.namespace)
+    }
+}
+
+fn requests_in(namespace: &str) -> Request {
+    Request::new(LockboxRequest::url_path(&(), Some(namespace)))
+}
+
+/// What the API server says when it does not do something.
+fn refused(doing: &'static str, answer: &Response<impl AsRef<[u8]>>) -> Error {
+    let body = answer.body().as_ref();
+    let status = serde_json::from_slice(body).unwrap_or_else(|_| {
+        let code = answer.status();
+        Status::failure(&String::from_utf8_lossy(body), code.canonical_reason().unwrap_or_default())
+            .with_code(code.as_u16())
+    });
+    Error::Kube { doing, source: Box::new(kube::Error::Api(Box::new(status))) }
+}
+
+/// What came back when something forged was tried.
+struct Answer {
+    outcome: Result<(), Error>,
+    warnings: Vec<String>,
 }
 
 /// A patch with a decision of somebody who has not decided: what is there already would be no change, and let in. Where
@@ -120,7 +179,10 @@ fn forged_decision(request: &LockboxRequest) -> Option<Value> {
     } else {
         return None;
     };
-    Some(json!({"spec": {field: {forger: {"verdict": "Approve"}}}}))
+    Some(json!({
+        "metadata": {"labels": {names::TRIAL: "true"}},
+        "spec": {field: {forger: {"verdict": "Approve"}}},
+    }))
 }
 
 /// A policy, and the words with which it refuses what is forged: another reason of its own to refuse would prove less.
@@ -137,36 +199,52 @@ const STATUS: Refusal = Refusal {
     words: "what an approval rests on is recorded once and never changed",
 };
 
+impl Refusal {
+    /// Whether this is said by the policy itself, bound to deny.
+    fn denies(&self, said: &str) -> bool {
+        said.contains(&format!("'{}'", self.policy)) && said.contains(self.words)
+    }
+
+    /// Whether this is said by its other binding, which warns of what bears the label of a trial.
+    fn warns(&self, warning: &str) -> bool {
+        let Self { policy, words } = self;
+        warning.contains(&format!("'{policy}' with binding '{policy}-trial': {words}"))
+    }
+}
+
 /// What the API server's answer to something forged proves. Answers that have nothing to do with it are errors.
-fn judge<T>(answer: Result<T, Error>, forged: &str, refusal: &Refusal) -> Result<Proof, Error> {
-    let Refusal { policy, words } = refusal;
-    let error = match answer {
-        Ok(_) => return Ok(let_in(forged, policy)),
+/// `account` is the user who tried it.
+fn judge(answer: Answer, forged: &str, refusal: &Refusal, account: &str) -> Result<Proof, Error> {
+    let Answer { outcome, warnings } = answer;
+    let error = match outcome {
+        Ok(()) => return Ok(let_in(forged, refusal.policy)),
         // Storing comes after admission: it was let in.
-        Err(error) if error.already_exists() => return Ok(let_in(forged, policy)),
+        Err(error) if error.already_exists() => return Ok(let_in(forged, refusal.policy)),
         Err(error) => error,
     };
+    if !error.is_forbidden() && !error.is_invalid() {
+        return Err(error);
+    }
     let said = error.to_string();
-    if error.is_forbidden() && said.contains(&format!("'{policy}'")) && said.contains(words) {
+    // Somebody else may have refused it, and be named in place of ours.
+    if refusal.denies(&said) || warnings.iter().any(|warning| refusal.warns(warning)) {
         return Ok(Proof::Proven);
     }
-    if error.is_forbidden() || error.is_invalid() {
-        return Ok(Proof::Unknown(format!(
-            "whether the admission policies are in force could not be tried with {forged}: {}",
-            sentence(&said)
-        )));
-    }
-    Err(error)
+    let advice = if said.contains("denied request") || said.contains("denied the request") {
+        format!(
+            " Let user {account} pass there (in a ValidatingAdmissionPolicy by spec.matchConditions): what it writes to requests are dry runs alone."
+        )
+    } else {
+        String::new()
+    };
+    Ok(Proof::Unknown(format!(
+        "whether the admission policies are in force could not be tried with {forged}, because something else refuses it: {}{advice}",
+        sentence(&said)
+    )))
 }
 
 fn let_in(forged: &str, policy: &str) -> Proof {
     not_in_force(&format!("the API server let in {forged}, which ValidatingAdmissionPolicy {policy} has to refuse"))
-}
-
-fn not_in_force(what: &str) -> Proof {
-    Proof::Disproven(format!(
-        "the admission policies are not in force: {what}. A cluster administrator runs helm upgrade, which makes anew what is not there; what was changed is deleted first."
-    ))
 }
 
 fn sentence(text: &str) -> String {
@@ -184,16 +262,26 @@ mod tests {
         Err(Error::Kube { doing: "try", source: Box::new(kube::Error::Api(Box::new(status))) })
     }
 
+    fn denied(policy: &str, words: &str) -> Result<(), Error> {
+        let said = format!("ValidatingAdmissionPolicy '{policy}' with binding '{policy}' denied request: {words}");
+        answer(403, "Forbidden", &said)
+    }
+
+    fn tried(outcome: Result<(), Error>, warnings: &[&str]) -> Result<Proof, Error> {
+        let warnings = warnings.iter().map(|&warning| warning.to_owned()).collect();
+        judge(
+            Answer { outcome, warnings },
+            "a request",
+            &CREATE,
+            "system:serviceaccount:lockbox-system:lockbox-operator",
+        )
+    }
+
     #[test]
     fn only_the_policys_own_refusal_of_what_is_forged_proves_anything() {
-        let denied = |policy: &str, words: &str| {
-            let said = format!("ValidatingAdmissionPolicy '{policy}' with binding '{policy}' denied request: {words}");
-            answer(403, "Forbidden", &said)
-        };
-        let tried = |answer| judge(answer, "a request", &CREATE);
-        assert_eq!(tried(denied(CREATE.policy, CREATE.words)).unwrap(), Proof::Proven);
+        assert_eq!(tried(denied(CREATE.policy, CREATE.words), &[]).unwrap(), Proof::Proven);
         for let_in in [Ok(()), answer(409, "AlreadyExists", "it exists")] {
-            assert!(matches!(tried(let_in).unwrap(), Proof::Disproven(why) if why.contains(CREATE.policy)));
+            assert!(matches!(tried(let_in, &[]).unwrap(), Proof::Disproven(why) if why.contains(CREATE.policy)));
         }
         for other in [
             answer(403, "Forbidden", "User cannot create resource"),
@@ -201,10 +289,38 @@ mod tests {
             denied(CREATE.policy, "access is granted to people"),
             answer(422, "Invalid", "spec.accessLevel: Required value"),
         ] {
-            assert!(matches!(tried(other).unwrap(), Proof::Unknown(_)));
+            assert!(matches!(tried(other, &[]).unwrap(), Proof::Unknown(_)));
         }
-        assert!(tried(answer(500, "InternalError", "etcd is away")).is_err());
-        assert!(tried(answer(409, "Conflict", "somebody wrote it")).is_err());
+        assert!(tried(answer(500, "InternalError", "etcd is away"), &[]).is_err());
+        assert!(tried(answer(409, "Conflict", "somebody wrote it"), &[]).is_err());
+    }
+
+    #[test]
+    fn a_refusal_of_somebody_elses_hides_ours_only_where_no_warning_tells() {
+        let warning = |policy: &str, binding: &str, words: &str| {
+            format!(
+                "299 - \"Validation failed for ValidatingAdmissionPolicy '{policy}' with binding '{binding}': {words}: x\""
+            )
+        };
+        let ours = warning(CREATE.policy, "lockbox-requests-create-trial", CREATE.words);
+        let refused = || denied("wants-a-team", "label team is missing");
+        assert_eq!(tried(refused(), &["299 - \"something\"", &ours]).unwrap(), Proof::Proven);
+        assert_eq!(tried(answer(422, "Invalid", "label team is missing"), &[&ours]).unwrap(), Proof::Proven);
+        // What is let in is let in, whatever is warned of.
+        assert!(matches!(tried(Ok(()), &[&ours]).unwrap(), Proof::Disproven(_)));
+        for other in [
+            warning("another", "lockbox-requests-create-trial", CREATE.words),
+            warning(CREATE.policy, "lockbox-requests-create-trial", "access is granted to people"),
+            warning("wants-a-team", "wants-a-team", CREATE.words),
+        ] {
+            let Proof::Unknown(why) = tried(refused(), &[&other]).unwrap() else { panic!("{other}") };
+            assert!(why.contains("'wants-a-team'"), "{why}");
+            assert!(why.contains("Let user system:serviceaccount:lockbox-system:lockbox-operator pass"), "{why}");
+        }
+        let Proof::Unknown(why) = tried(answer(403, "Forbidden", "User cannot create resource"), &[]).unwrap() else {
+            panic!()
+        };
+        assert!(!why.contains("Let user"), "{why}");
     }
 
     #[test]
@@ -225,7 +341,8 @@ mod tests {
         };
         let forged = |customer, provider| forged_decision(&request(customer, provider)).map(|patch| patch.to_string());
         let whole = |field: &str, n: usize| {
-            Some(format!(r#"{{"spec":{{"{field}":{{"{n}.{NOBODY}":{{"verdict":"Approve"}}}}}}}}"#))
+            let spec = format!(r#"{{"{field}":{{"{n}.{NOBODY}":{{"verdict":"Approve"}}}}}}"#);
+            Some(format!(r#"{{"metadata":{{"labels":{{"{}":"true"}}}},"spec":{spec}}}"#, names::TRIAL))
         };
         assert_eq!(forged(0, 0), whole("decisions", 0));
         assert_eq!(forged(15, 0), whole("decisions", 15));

@@ -18,12 +18,11 @@ use super::{
     retry::Retries,
 };
 use crate::cluster::{Cluster, Error};
-use lockbox_api::{Moment, condition::fails};
+use lockbox_api::Moment;
 use lockbox_lifecycle::{
     Proof, Proofs,
     admission::{Admission, Trial},
-    proofs::ADMISSION,
-    proofs::{ahead, clocks},
+    proofs::{ahead, clocks, records_gap},
 };
 
 /// Time between two trials of admission and clock, while nothing changes.
@@ -106,7 +105,7 @@ impl Board {
             return;
         }
         for (what, before, now) in [
-            ("admission", before.admission, now.admission),
+            ("admission", before.admission().clone(), now.admission().clone()),
             ("safety net", before.safety_net, now.safety_net),
             ("clock", before.clock, now.clock),
         ] {
@@ -137,12 +136,15 @@ pub async fn run(board: &Board, cluster: &Cluster, policies: impl Stream<Item = 
         }
         // Policies and requests bear the API server's dates.
         let now = clock.as_ref().ok().and_then(|clock| clock.server).unwrap_or_else(|| board.now());
-        admission.take(tried.unwrap_or_else(|error| Trial::Failed(error.to_string())), now);
+        if admission.take(tried.unwrap_or_else(|error| Trial::Failed(error.to_string())), now) {
+            changed_at = Instant::now();
+        }
         board.found(|proofs| {
-            proofs.admission = admission.proof.clone();
+            proofs.authentic = admission.authentic().clone();
+            proofs.enforced = admission.enforced().clone();
             // Of what is not in force, nobody asks since when; and nobody need be told of it again and again.
-            if proofs.admission == Proof::Proven {
-                proofs.admission_since = admission.since;
+            if proofs.authentic == Proof::Proven {
+                proofs.authentic_since = admission.authentic_since();
             }
             if let Ok(clock) = &clock {
                 proofs.clock = clock.proof.clone();
@@ -150,7 +152,7 @@ pub async fn run(board: &Board, cluster: &Cluster, policies: impl Stream<Item = 
         });
         board.tried.send_replace(true);
         let now = board.read();
-        let wait = if (now.admission, now.clock) == (Proof::Proven, Proof::Proven) {
+        let wait = if (now.admission(), &now.clock) == (&Proof::Proven, &Proof::Proven) {
             retries.succeeded("");
             if changed_at.elapsed() < SETTLED { SOON } else { INTERVAL }
         } else {
@@ -192,8 +194,8 @@ async fn resume(cluster: &Cluster, retries: &Retries) -> Admission {
         match cluster.read_settings().await {
             Ok(settings) => {
                 let status = settings.and_then(|settings| settings.0.ok()).and_then(|settings| settings.status);
-                let missing = status.as_ref().is_some_and(|status| fails(&status.conditions, ADMISSION));
-                return Admission::resume(status.and_then(|status| status.admission_since), missing);
+                let gap = status.as_ref().is_some_and(|status| records_gap(&status.conditions));
+                return Admission::resume(status.and_then(|status| status.admission_since), gap);
             }
             Err(error) => {
                 tracing::warn!(%error, "what is recorded of the admission policies will be read again");
@@ -205,14 +207,16 @@ async fn resume(cluster: &Cluster, retries: &Retries) -> Admission {
 
 /// Whether the policies stand, and bite.
 async fn try_admission(cluster: &Cluster) -> Result<Trial, Error> {
-    let youngest = match cluster.check_policies().await? {
-        Ok(youngest) => youngest,
-        Err(missing) => return Ok(Trial::Missing(missing)),
+    let standing = match cluster.check_policies().await? {
+        Ok(standing) => standing,
+        Err(why) => return Ok(Trial::Untried(why)),
     };
-    Ok(match cluster.try_forged_request().await? {
-        Proof::Proven => Trial::Standing(youngest),
-        missing => Trial::Missing(missing),
-    })
+    // What does not stand need not be tried.
+    let refused = match standing.authentic {
+        Ok(_) => cluster.try_forged_request().await?,
+        Err(_) => Proof::Proven,
+    };
+    Ok(Trial::Looked { standing, refused })
 }
 
 /// What a look at the clocks came to.

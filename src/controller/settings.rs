@@ -17,7 +17,14 @@ use lockbox_api::{
     settings::GroupResource,
     time::whole_seconds,
 };
-use lockbox_lifecycle::{Proof, RoleView, conditions, services, settings as rules, text::clip};
+use lockbox_lifecycle::{
+    Proof, RoleView,
+    audit::NOTE_LIMIT,
+    conditions,
+    proofs::{self, Turn},
+    services, settings as rules,
+    text::{clip, clip_bytes},
+};
 
 /// Kinds come and go with what is installed in the cluster: the review of services is made anew after this time.
 const REVIEW: Duration = Duration::from_mins(5);
@@ -40,12 +47,12 @@ pub async fn reconcile(guarded: Arc<Guarded<LockboxSettings>>, ctx: Arc<Context>
         }
     }
     let mut status = status(settings, &served, &roles, now);
-    let proofs = ctx.proofs.read();
-    conditions::show(&proofs, &mut status.conditions, now, settings.metadata.generation);
-    if proofs.admission == Proof::Proven {
-        status.admission_since = Some(proofs.admission_since);
+    let proven = ctx.proofs.read();
+    conditions::show(&proven, &mut status.conditions, now, settings.metadata.generation);
+    if proven.authentic == Proof::Proven {
+        status.admission_since = Some(proven.authentic_since);
     }
-    for record in changes(settings, &status, now) {
+    for record in changes(settings, &status, now).into_iter().chain(turns(settings, &status, now)) {
         ctx.cluster.publish_settings(settings, &record).await?;
     }
     if settings.status.as_ref() != Some(&status) {
@@ -99,6 +106,21 @@ fn status(
     status.benchmark = Some(services::benchmark());
     status.observed_generation = settings.metadata.generation;
     status
+}
+
+/// Events for proofs that were lost or won back since the status was written last.
+fn turns(settings: &LockboxSettings, new: &LockboxSettingsStatus, now: Moment) -> Vec<EventRecord> {
+    let before = settings.status.as_ref().map_or(&[][..], |status| &status.conditions);
+    let uid = settings.uid().unwrap_or_default();
+    let record = |turn: Turn| EventRecord {
+        name: format!("lockbox.{uid}.{}", turn.key),
+        namespace: "default".into(),
+        reason: turn.reason,
+        note: clip_bytes(&turn.message, NOTE_LIMIT),
+        warning: turn.lost,
+        at: now,
+    };
+    proofs::turns(before, &new.conditions).into_iter().map(record).collect()
 }
 
 /// Events for what changed since the status was written last. Their names follow from the generation, so that each

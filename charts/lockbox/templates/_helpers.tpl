@@ -65,6 +65,24 @@ act-for-provider; whoever administers Lockbox is not counted (cluster-admin hold
 authorizer.group('lockbox.dev').resource('lockboxsettings').name('default').check('act-for-provider').allowed()
 {{- end }}
 
+{{/*
+A match condition that lets an update pass which changes nothing. Storage migration and a rotation of encryption keys write
+every object back as it is, and whoever does that (an administrator, storage-version-migrator-controller) need not be
+allowed to change it. managedFields and what else the API server keeps by itself do not count. Usage:
+include "lockbox.unlessUnchanged" . | nindent 2
+*/}}
+{{- define "lockbox.unlessUnchanged" -}}
+- name: changes-something
+  expression: >-
+    object == null || oldObject == null ||
+    !dyn(object).all(k, k == 'metadata' || (k in dyn(oldObject) && dyn(object)[k] == dyn(oldObject)[k])) ||
+    !dyn(oldObject).all(k, k in dyn(object)) ||
+    object.metadata.?labels != oldObject.metadata.?labels ||
+    object.metadata.?annotations != oldObject.metadata.?annotations ||
+    object.metadata.?ownerReferences != oldObject.metadata.?ownerReferences ||
+    object.metadata.?finalizers != oldObject.metadata.?finalizers
+{{- end }}
+
 {{/* The binding of a validating policy. Usage: include "lockbox.bind" (list . "policy-name") */}}
 {{- define "lockbox.bind" -}}
 apiVersion: admissionregistration.k8s.io/v1

@@ -21,6 +21,9 @@ pub const ACCESS_LEVEL: &str = "lockbox.dev/access-level";
 pub const CHANGED_BY: &str = "lockbox.dev/changed-by";
 /// Label of what tries the safety net.
 pub const CANARY: &str = "lockbox.dev/canary";
+/// Label of what is forged, by dry run, to see the admission policies refuse it. Not under `lockbox.dev/`, which nobody
+/// may write on a request.
+pub const TRIAL: &str = "trial.lockbox.dev/forged";
 /// Label of everything in the chart; its value is [`MANAGER`].
 pub const NAME: &str = "app.kubernetes.io/name";
 /// Who manages an object.

@@ -653,8 +653,8 @@ pub struct LockboxSettingsStatus {
     #[schemars(length(max = 8))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
     pub conditions: Vec<Condition>,
-    /// Since when the admission policies are in force without a known gap. Requests that are older are not evaluated or
-    /// approved any more.
+    /// Since when the admission policies that make requests and decisions authentic are in force without a known gap.
+    /// Older requests that still wait end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(extend("maxLength" = 64))]
     pub admission_since: Option<Moment>,

@@ -2,7 +2,7 @@
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
-use super::proofs::{ADMISSION, CLOCK, Proof, Proofs, SAFETY_NET};
+use super::proofs::{ADMISSION, CLOCK, Proof, Proofs, SAFETY_NET, gap_reason};
 use crate::text::clip;
 use lockbox_api::{
     AuditAction, LockboxRequestStatus, Moment, Phase,
@@ -98,9 +98,12 @@ pub fn derive(status: &mut LockboxRequestStatus, generation: Option<i64>, now: M
 
 /// Shows the proofs as conditions of the settings.
 pub fn show(proofs: &Proofs, conditions: &mut Vec<Condition>, now: Moment, generation: Option<i64>) {
-    let Proofs { admission, safety_net, clock, .. } = proofs.clone().with_recorded(conditions);
+    let proofs = proofs.clone().with_recorded(conditions);
+    let gap = gap_reason(&proofs);
+    let admission = proofs.admission().clone();
+    let Proofs { safety_net, clock, .. } = proofs;
     for (type_, proof, holds, fails, meaning) in [
-        (ADMISSION, admission, "Enforced", "NotEnforced", "the API server verifies who asks and who decides"),
+        (ADMISSION, admission, "Enforced", gap, "the API server verifies who asks and who decides"),
         (
             SAFETY_NET,
             safety_net,
@@ -148,10 +151,13 @@ mod tests {
             ]
         );
         let no = |why: &str| Proof::Disproven(why.into());
-        let wrong = Proofs { admission: no("a"), safety_net: no("b"), clock: no("c"), ..Proofs::ALL };
+        let wrong = Proofs { authentic: no("a"), safety_net: no("b"), clock: no("c"), ..Proofs::ALL };
         show(&wrong, &mut conditions, at, Some(1));
         let told: Vec<_> =
             shown(&conditions).into_iter().map(|[_, status, reason, message]| [status, reason, message]).collect();
         assert_eq!(told, [["False", "NotEnforced", "a"], ["False", "DoesNotWork", "b"], ["False", "Differs", "c"]]);
+        show(&Proofs { enforced: no("d"), ..Proofs::ALL }, &mut conditions, at, Some(1));
+        let [_, status, reason, message] = shown(&conditions).swap_remove(0);
+        assert_eq!([status, reason, message], ["False", "Incomplete", "d"], "what makes nothing authentic");
     }
 }

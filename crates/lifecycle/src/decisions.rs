@@ -218,7 +218,7 @@ fn counts(
 
 /// Why no approval is looked at now. To say no takes nothing, and is always heard.
 fn not_yet(facts: &Facts<'_>) -> Option<Why> {
-    match &facts.proofs.admission {
+    match &facts.proofs.authentic {
         Proof::Unknown(why) => {
             Some(Why::new(Reason::WaitingForAdmission, format!("An approval is not looked at yet: {why}")))
         }

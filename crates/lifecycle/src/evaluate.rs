@@ -100,7 +100,7 @@ fn rejected_after_rules(why: Why, jit: Option<JitResult>, facts: Vec<String>, sn
 
 /// What comes of a request whose requester nobody has compared with the caller; none when somebody has.
 pub fn authentic(facts: &Facts<'_>) -> Option<Outcome> {
-    if let Proof::Unknown(why) = &facts.proofs.admission {
+    if let Proof::Unknown(why) = &facts.proofs.authentic {
         return Some(Outcome::Wait(Why::new(Reason::WaitingForAdmission, why)));
     }
     let why = facts.proofs.unchecked(facts.created())?;

@@ -33,29 +33,62 @@ pub const REQUIRED: [&str; 18] = [
     "lockbox-status",
 ];
 
-/// Those without which what stands in a request may be written by anybody.
-const AUTHENTIC: [&str; 4] =
+/// Those without which what stands in a request may be anybody's: who asks, who decides, and what status an approval
+/// rests on. The others hold back what is *done* (deleting records, writing Events, making roles), or what a decision
+/// cannot be forged with: an end that somebody else writes (lockbox-requests-end) gives access to nobody.
+pub const AUTHENTIC: [&str; 4] =
     ["lockbox-requests-create", "lockbox-requests-decide", "lockbox-requests-status", "lockbox-status"];
 
-/// When the youngest of those was made that make requests and approvals authentic; or the first thing that is wrong with
-/// any, in words that go on "the admission policies are not in force: …".
-pub fn check(
-    policies: &[ValidatingAdmissionPolicy],
-    bindings: &[ValidatingAdmissionPolicyBinding],
-) -> Result<Moment, String> {
-    let mut youngest = Moment::MIN_UTC;
-    for name in REQUIRED {
-        let policy = policies.iter().find(|policy| policy.metadata.name.as_deref() == Some(name));
-        let policy = policy.ok_or_else(|| format!("ValidatingAdmissionPolicy {name} is not there"))?;
-        policy_acts(policy).map_err(|what| format!("ValidatingAdmissionPolicy {name} {what}"))?;
-        let binding = bindings.iter().find(|binding| binding.metadata.name.as_deref() == Some(name));
-        let binding = binding.ok_or_else(|| format!("ValidatingAdmissionPolicyBinding {name} is not there"))?;
-        binding_acts(binding, name).map_err(|what| format!("ValidatingAdmissionPolicyBinding {name} {what}"))?;
-        if AUTHENTIC.contains(&name) {
-            youngest = youngest.max(created(&policy.metadata)).max(created(&binding.metadata));
-        }
+/// What a look at the policies and their bindings found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Standing {
+    /// When the youngest of those was made that make requests and decisions authentic; or the first thing that is wrong
+    /// with one, in words that go on "the admission policies are not in force: …".
+    pub authentic: Result<Moment, String>,
+    /// The same of all that the chart makes.
+    pub all: Result<Moment, String>,
+    /// When the youngest was made of those that are there; none when none is.
+    pub youngest: Option<Moment>,
+    /// UID and generation of what makes requests and decisions authentic. Other ones mean: try again.
+    pub versions: Vec<(String, i64)>,
+}
+
+/// Looks at the policies that are there, and at their bindings.
+pub fn check(policies: &[ValidatingAdmissionPolicy], bindings: &[ValidatingAdmissionPolicyBinding]) -> Standing {
+    let policy = |name: &str| policies.iter().find(|policy| policy.metadata.name.as_deref() == Some(name));
+    let binding = |name: &str| bindings.iter().find(|binding| binding.metadata.name.as_deref() == Some(name));
+    let youngest_of = |names: &[&str]| {
+        names.iter().try_fold(Moment::MIN_UTC, |youngest, name| {
+            stands(name, policy(name), binding(name)).map(|made| youngest.max(made))
+        })
+    };
+    let there = |names: &'static [&'static str]| {
+        let metadata = |name: &'static &'static str| {
+            [policy(name).map(|policy| &policy.metadata), binding(name).map(|binding| &binding.metadata)]
+        };
+        names.iter().flat_map(metadata).flatten()
+    };
+    let version =
+        |metadata: &ObjectMeta| (metadata.uid.clone().unwrap_or_default(), metadata.generation.unwrap_or_default());
+    Standing {
+        authentic: youngest_of(&AUTHENTIC),
+        all: youngest_of(&REQUIRED),
+        youngest: there(&REQUIRED).map(created).max(),
+        versions: there(&AUTHENTIC).map(version).collect(),
     }
-    Ok(youngest)
+}
+
+/// When the younger of a policy and its binding was made, or what is wrong with them.
+fn stands(
+    name: &str,
+    policy: Option<&ValidatingAdmissionPolicy>,
+    binding: Option<&ValidatingAdmissionPolicyBinding>,
+) -> Result<Moment, String> {
+    let policy = policy.ok_or_else(|| format!("ValidatingAdmissionPolicy {name} is not there"))?;
+    policy_acts(policy).map_err(|what| format!("ValidatingAdmissionPolicy {name} {what}"))?;
+    let binding = binding.ok_or_else(|| format!("ValidatingAdmissionPolicyBinding {name} is not there"))?;
+    binding_acts(binding, name).map_err(|what| format!("ValidatingAdmissionPolicyBinding {name} {what}"))?;
+    Ok(created(&policy.metadata).max(created(&binding.metadata)))
 }
 
 fn created(metadata: &ObjectMeta) -> Moment {
@@ -151,24 +184,26 @@ mod tests {
         })
     }
 
-    /// The chart's policies, with one of each changed.
-    fn checked(change_policy: impl Fn(&mut Value), change_binding: impl Fn(&mut Value)) -> Result<Moment, String> {
-        let last = REQUIRED[REQUIRED.len() - 1];
+    /// Looks at the chart's policies, with those of one name changed.
+    fn looked(name: &str, change_policy: impl Fn(&mut Value), change_binding: impl Fn(&mut Value)) -> Standing {
         let all = |make: fn(&str) -> Value, change: &dyn Fn(&mut Value)| -> Vec<Value> {
-            REQUIRED
-                .iter()
-                .map(|name| {
-                    let mut made = make(name);
-                    if *name == last {
-                        change(&mut made);
-                    }
-                    made
-                })
-                .collect()
+            let changed = |one: &&str| {
+                let mut made = make(one);
+                if *one == name {
+                    change(&mut made);
+                }
+                made
+            };
+            REQUIRED.iter().map(changed).collect()
         };
         let policies = all(policy, &change_policy).into_iter().map(|made| serde_json::from_value(made).unwrap());
         let bindings = all(binding, &change_binding).into_iter().map(|made| serde_json::from_value(made).unwrap());
         check(&policies.collect::<Vec<_>>(), &bindings.collect::<Vec<_>>())
+    }
+
+    /// The same with one that makes requests authentic.
+    fn checked(change_policy: impl Fn(&mut Value), change_binding: impl Fn(&mut Value)) -> Result<Moment, String> {
+        looked("lockbox-status", change_policy, change_binding).authentic
     }
 
     #[test]
@@ -193,20 +228,43 @@ mod tests {
     fn the_youngest_of_those_that_make_requests_authentic_says_since_when_they_are() {
         let later = "2026-11-26T13:00:00Z";
         let young = |object: &mut Value| object["metadata"]["creationTimestamp"] = json!(later);
-        // The one that is changed here is of those.
         assert_eq!(checked(young, |_| {}), Ok(later.parse().unwrap()));
         assert_eq!(checked(|_| {}, young), Ok(later.parse().unwrap()));
         let undated = |object: &mut Value| object["metadata"]["creationTimestamp"] = json!(null);
         assert_eq!(checked(undated, |_| {}), Ok(Moment::MAX_UTC));
-        let another = |mut made: Value| {
-            if made["metadata"]["name"] == "lockbox-crds" {
-                young(&mut made);
+        let standing = looked("lockbox-crds", young, young);
+        assert_eq!(standing.authentic, Ok(made()), "others may come later");
+        assert_eq!(standing.all, Ok(later.parse().unwrap()));
+        assert_eq!(standing.youngest, Some(later.parse().unwrap()));
+        assert_eq!(check(&[], &[]).youngest, None);
+    }
+
+    #[test]
+    fn only_what_makes_requests_and_decisions_authentic_is_missed_as_such() {
+        let gone = |object: &mut Value| object["metadata"]["name"] = json!("another");
+        for name in REQUIRED {
+            for standing in [looked(name, gone, |_| {}), looked(name, |_| {}, gone)] {
+                let wrong = standing.all.unwrap_err();
+                assert!(wrong.contains(&format!("{name} is not there")), "{wrong}");
+                assert_eq!(standing.authentic.is_err(), AUTHENTIC.contains(&name), "{name}");
             }
-            made
+        }
+        for name in AUTHENTIC {
+            assert!(REQUIRED.contains(&name), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_policy_that_was_changed_or_made_anew_shows_in_the_versions_if_it_makes_requests_authentic() {
+        let versions = |name: &str, field: &str, value: Value| {
+            let change = |object: &mut Value| object["metadata"][field] = value.clone();
+            looked(name, change, change).versions
         };
-        let policies = REQUIRED.map(|name| serde_json::from_value(another(policy(name))).unwrap());
-        let bindings = REQUIRED.map(|name| serde_json::from_value(another(binding(name))).unwrap());
-        assert_eq!(check(&policies, &bindings), Ok(made()), "others may come later");
+        let before = versions("none", "uid", json!(""));
+        assert_eq!(before.len(), 2 * AUTHENTIC.len());
+        assert_ne!(versions("lockbox-status", "generation", json!(2)), before);
+        assert_ne!(versions("lockbox-status", "uid", json!("another")), before);
+        assert_eq!(versions("lockbox-crds", "generation", json!(2)), before);
     }
 
     #[test]

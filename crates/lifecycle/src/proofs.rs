@@ -1,8 +1,9 @@
 //! What has to be proven before anything is believed, and before access is given.
 //!
-//! Who asks and who decides is compared with the caller by admission policies. Where they are not in force, anybody who
-//! may write a request may write it in another's name; so what is met then does not count. Before access is made, the
-//! policies, the clock and the safety net inside the cluster must be proven. How they are tried is the controller's.
+//! Who asks and who decides is compared with the caller by a few of the admission policies. Where those are not in force,
+//! anybody who may write a request may write it in another's name; so what is met then does not count. Before access is
+//! made, all policies, the clock and the safety net inside the cluster must be proven. How they are tried is the
+//! controller's.
 
 use chrono::TimeDelta;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
@@ -16,6 +17,11 @@ pub const ADMISSION: &str = "AdmissionEnforced";
 pub const SAFETY_NET: &str = "SafetyNet";
 /// Type of the settings' condition that shows whether the clocks agree.
 pub const CLOCK: &str = "ClockInSync";
+
+/// Reason of [`ADMISSION`] while requests and decisions are not authentic: what is pending is void.
+const NOT_AUTHENTIC: &str = "NotEnforced";
+/// Reason of [`ADMISSION`] while a policy is missing that makes nothing authentic: access waits, and nothing is void.
+const INCOMPLETE: &str = "Incomplete";
 
 /// Seconds by which clocks may differ, and by which a recorded end may be further away than was approved.
 pub const CLOCK_TOLERANCE: i64 = 5;
@@ -47,10 +53,13 @@ impl Proof {
 /// What is tried.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Proofs {
-    /// Lockbox's admission policies are in force.
-    pub admission: Proof,
+    /// The admission policies are in force that make requests and decisions authentic. While they are not, nobody is
+    /// believed, and what is pending is void.
+    pub authentic: Proof,
     /// Since when they are, without a gap that anybody knows of. What stands in older requests may be forged.
-    pub admission_since: Moment,
+    pub authentic_since: Moment,
+    /// All of Lockbox's admission policies are in force, those among them. While they are not, no access is made.
+    pub enforced: Proof,
     /// The cluster's own controllers end what a deadline Job owns.
     pub safety_net: Proof,
     /// The operator's clock and the API server's agree.
@@ -60,8 +69,9 @@ pub struct Proofs {
 impl Proofs {
     /// Everything is proven.
     pub const ALL: Self = Self {
-        admission: Proof::Proven,
-        admission_since: Moment::MIN_UTC,
+        authentic: Proof::Proven,
+        authentic_since: Moment::MIN_UTC,
+        enforced: Proof::Proven,
         safety_net: Proof::Proven,
         clock: Proof::Proven,
     };
@@ -70,10 +80,19 @@ impl Proofs {
     pub fn none_yet() -> Self {
         let not_tried = |what: &str| Proof::Unknown(format!("{what} was not tried yet, which takes moments."));
         Self {
-            admission: not_tried("whether the admission policies are in force"),
-            admission_since: Moment::MAX_UTC,
+            authentic: not_tried("whether the admission policies are in force"),
+            authentic_since: Moment::MAX_UTC,
+            enforced: not_tried("whether the admission policies are in force"),
             safety_net: not_tried("whether the cluster ends access while the operator is down"),
             clock: not_tried("whether the operator's clock is right"),
+        }
+    }
+
+    /// Whether all admission policies are in force. What is wrong with those that make requests authentic comes first.
+    pub const fn admission(&self) -> &Proof {
+        match self.authentic {
+            Proof::Proven => &self.enforced,
+            Proof::Unknown(_) | Proof::Disproven(_) => &self.authentic,
         }
     }
 
@@ -90,21 +109,38 @@ impl Proofs {
     /// Why what stands in a request made at this time may be written by anybody; none when the API server has checked
     /// all of it, as far as is known.
     pub(super) fn unchecked(&self, created: Moment) -> Option<String> {
-        match &self.admission {
+        match &self.authentic {
             Proof::Disproven(why) => Some(why.clone()),
-            Proof::Proven if created < self.admission_since => Some(format!(
+            Proof::Proven if created < self.authentic_since => Some(format!(
                 "the admission policies have been in force since {} only, and the request is older.",
-                text(self.admission_since)
+                text(self.authentic_since)
             )),
             Proof::Proven | Proof::Unknown(_) => None,
         }
     }
 
+    /// Why nothing can come of a pending request that was made at this time, and what to do; none when something can, or
+    /// when that is not known now. What is void stays so: the request ends. Nobody's Deny or withdrawal needs this, and
+    /// what was approved already is judged by when that was recorded.
+    pub fn voided(&self, created: Moment) -> Option<Why> {
+        let message = match &self.authentic {
+            Proof::Disproven(why) => format!(
+                "Create a new request when AdmissionEnforced is True again (kubectl get lbs default -o yaml): nobody can tell who writes requests and decisions now: {why}"
+            ),
+            Proof::Proven if created < self.authentic_since => format!(
+                "Create a new request: the admission policies that compare with the caller who asks and who decides have been in force since {} only (status.admissionSince of the LockboxSettings), and this request is older.",
+                text(self.authentic_since)
+            ),
+            Proof::Proven | Proof::Unknown(_) => return None,
+        };
+        Some(Why::new(Reason::AdmissionNotEnforced, message))
+    }
+
     /// Why an approval that was recorded at this time may be forged: that a policy is missing is noticed a moment later.
     pub(super) fn doubts(&self, approved: Moment, now: Moment) -> Option<String> {
-        let noticed = match &self.admission {
+        let noticed = match &self.authentic {
             Proof::Disproven(_) => now,
-            Proof::Proven => self.admission_since,
+            Proof::Proven => self.authentic_since,
             Proof::Unknown(_) => return None,
         };
         let late = approved < noticed && noticed - approved <= NOTICED_WITHIN;
@@ -116,11 +152,59 @@ impl Proofs {
     pub(super) fn before_grant(&self, scope: Scope, settings: Option<&LockboxSettingsSpec>) -> Option<Why> {
         let required = settings.is_none_or(|settings| settings.grant.safety_net == SafetyNet::Required);
         let net = (scope == Scope::Subscription && required).then_some((Reason::WaitingForSafetyNet, &self.safety_net));
-        [(Reason::WaitingForAdmission, &self.admission), (Reason::WaitingForClock, &self.clock)]
+        [(Reason::WaitingForAdmission, self.admission()), (Reason::WaitingForClock, &self.clock)]
             .into_iter()
             .chain(net)
             .find_map(|(reason, proof)| proof.missing().map(|why| Why::new(reason, why)))
     }
+}
+
+/// Why the condition [`ADMISSION`] does not hold, as one word.
+pub(super) const fn gap_reason(proofs: &Proofs) -> &'static str {
+    if matches!(proofs.authentic, Proof::Disproven(_)) { NOT_AUTHENTIC } else { INCOMPLETE }
+}
+
+/// Whether these conditions of the settings have recorded that requests and decisions were not authentic.
+pub fn records_gap(conditions: &[Condition]) -> bool {
+    conditions
+        .iter()
+        .any(|condition| condition.type_ == ADMISSION && condition.status == "False" && condition.reason != INCOMPLETE)
+}
+
+/// A proof that was lost, or won back: what an Event about the settings says of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Turn {
+    /// What follows from the condition before and is the same for every attempt to say this.
+    pub key: String,
+    /// Type and reason of the condition as it is now, in one word.
+    pub reason: String,
+    /// What was found.
+    pub message: String,
+    /// Whether it was lost.
+    pub lost: bool,
+}
+
+/// The proofs that were lost between two states of the settings' conditions, and those that were lost before and are won
+/// back. What was not tried yet, or could not be, is neither.
+pub fn turns(before: &[Condition], after: &[Condition]) -> Vec<Turn> {
+    let turn = |type_: &str| {
+        let find = |conditions: &'_ [Condition]| conditions.iter().find(|condition| condition.type_ == type_).cloned();
+        let (old, new) = (find(before), find(after)?);
+        let was = old.as_ref().map_or("Unknown", |old| old.status.as_str());
+        let lost = match (was, new.status.as_str()) {
+            (was, "False") if was != "False" => true,
+            ("False", "True") => false,
+            _ => return None,
+        };
+        let since = old.map_or_else(|| "first".to_owned(), |old| old.last_transition_time.0.as_second().to_string());
+        Some(Turn {
+            key: format!("{}.{since}", type_.to_lowercase()),
+            reason: format!("{type_}{}", if lost { "Lost" } else { "Restored" }),
+            message: new.message,
+            lost,
+        })
+    };
+    [ADMISSION, SAFETY_NET, CLOCK].into_iter().filter_map(turn).collect()
 }
 
 /// By how much the API server's clock is ahead of ours, at least; negative when it is behind. `server` is what it said, in
@@ -193,11 +277,76 @@ mod tests {
         show(&Proofs::ALL, &mut recorded, at(0), Some(1));
         let after = none.clone().with_recorded(&recorded);
         assert_eq!(after.safety_net, Proof::Proven);
-        assert_eq!((after.admission, after.clock), (none.admission.clone(), none.clock.clone()), "they are tried anew");
+        assert_eq!((after.authentic, after.clock), (none.authentic.clone(), none.clock.clone()), "they are tried anew");
+        assert_eq!(after.enforced, none.enforced);
         let broken = Proofs { safety_net: Proof::Disproven("it hangs".into()), ..Proofs::ALL };
         assert_eq!(broken.clone().with_recorded(&recorded), broken);
         show(&broken, &mut recorded, at(1), Some(1));
         assert_eq!(none.clone().with_recorded(&recorded), none, "what failed does not count either");
+    }
+
+    #[test]
+    fn a_gap_voids_what_is_older_and_what_is_asked_in_it_and_nothing_while_it_is_only_suspected() {
+        let since = at(60_000);
+        let proven = Proofs { authentic_since: since, ..Proofs::ALL };
+        assert_eq!(proven.voided(since), None);
+        let why = proven.voided(since - TimeDelta::seconds(1)).unwrap();
+        assert_eq!(why.reason, Reason::AdmissionNotEnforced);
+        assert!(why.message.starts_with("Create a new request: "), "{}", why.message);
+        assert!(why.message.contains(&text(since)), "{}", why.message);
+        let gap = Proofs { authentic: Proof::Disproven("policy p is not there.".into()), ..proven.clone() };
+        for created in [since - TimeDelta::days(1), since + TimeDelta::days(1)] {
+            let why = gap.voided(created).unwrap();
+            assert!(why.message.contains("when AdmissionEnforced is True again"), "{}", why.message);
+            assert!(why.message.ends_with("policy p is not there."), "{}", why.message);
+        }
+        let suspected = Proofs { authentic: Proof::Unknown("away".into()), ..proven.clone() };
+        assert_eq!(suspected.voided(at(0)), None);
+        let incomplete = Proofs { enforced: Proof::Disproven("policy q is not there.".into()), ..proven };
+        assert_eq!(incomplete.voided(since), None, "what makes nothing authentic voids nothing");
+        assert_eq!(incomplete.unchecked(since), None);
+        assert_eq!(incomplete.doubts(since, since), None);
+        assert_eq!(incomplete.before_grant(Scope::Tenant, None).unwrap().reason, Reason::WaitingForAdmission);
+    }
+
+    #[test]
+    fn only_a_gap_in_what_makes_requests_authentic_is_recorded_as_one() {
+        let disproven = |why: &str| Proof::Disproven(why.into());
+        let gap = Proofs { authentic: disproven("a"), enforced: disproven("a"), ..Proofs::ALL };
+        let incomplete = Proofs { enforced: disproven("b"), ..Proofs::ALL };
+        let mut conditions = vec![];
+        for (proofs, recorded) in [(&incomplete, false), (&gap, true), (&Proofs::none_yet(), false)] {
+            show(proofs, &mut conditions, at(0), Some(1));
+            assert_eq!(records_gap(&conditions), recorded);
+        }
+    }
+
+    #[test]
+    fn a_proof_that_is_lost_or_won_back_is_told_once_and_under_one_name() {
+        let lost = Proofs { enforced: Proof::Disproven("policy p is not there.".into()), ..Proofs::ALL };
+        let states = |proofs: [&Proofs; 2]| {
+            let mut before = vec![];
+            show(proofs[0], &mut before, at(0), Some(1));
+            let mut after = before.clone();
+            show(proofs[1], &mut after, at(5_000), Some(2));
+            turns(&before, &after)
+        };
+        assert_eq!(states([&Proofs::ALL, &Proofs::ALL]), []);
+        assert_eq!(states([&lost, &lost]), []);
+        assert_eq!(states([&Proofs::none_yet(), &Proofs::ALL]), [], "a start");
+        for before in [&Proofs::ALL, &Proofs::none_yet()] {
+            let turns = states([before, &lost]);
+            let [turn] = turns.as_slice() else { panic!("{turns:?}") };
+            assert_eq!((turn.reason.as_str(), turn.lost), ("AdmissionEnforcedLost", true));
+            assert_eq!(turn.key, format!("admissionenforced.{}", at(0).timestamp()));
+            assert_eq!(turn.message, "policy p is not there.");
+        }
+        let turns = states([&lost, &Proofs::ALL]);
+        let [turn] = turns.as_slice() else { panic!("{turns:?}") };
+        assert_eq!((turn.reason.as_str(), turn.lost), ("AdmissionEnforcedRestored", false));
+        let mut after = vec![];
+        show(&lost, &mut after, at(0), None);
+        assert_eq!(super::turns(&[], &after)[0].key, "admissionenforced.first");
     }
 
     #[test]
@@ -210,7 +359,7 @@ mod tests {
         let both = [Scope::Subscription, Scope::Tenant];
         for scope in both {
             assert_eq!(reason(&Proofs::ALL, scope, None), None);
-            let proofs = Proofs { admission: missing("a"), ..Proofs::ALL };
+            let proofs = Proofs { enforced: missing("a"), ..Proofs::ALL };
             assert_eq!(reason(&proofs, scope, None), waits("WaitingForAdmission", "a"));
             let proofs = Proofs { clock: Proof::Disproven("c".into()), ..Proofs::ALL };
             assert_eq!(reason(&proofs, scope, None), waits("WaitingForClock", "c"));

@@ -25,6 +25,15 @@ pub fn clip(text: &str, most: usize) -> String {
     out
 }
 
+/// The first bytes of a text, cut between characters, with an ellipsis if something is cut off.
+pub fn clip_bytes(text: &str, most: usize) -> String {
+    const ELLIPSIS: &str = "…";
+    if text.len() <= most {
+        return text.to_owned();
+    }
+    format!("{}{ELLIPSIS}", &text[..text.floor_char_boundary(most.saturating_sub(ELLIPSIS.len()))])
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -33,5 +42,12 @@ mod tests {
     fn clipping_counts_characters_and_says_that_it_clipped() {
         assert_eq!(clip("äöü", 3), "äöü");
         assert_eq!(clip("äöüß", 3), "äö…");
+    }
+
+    #[test]
+    fn clipping_bytes_cuts_between_characters_and_says_that_it_clipped() {
+        assert_eq!(clip_bytes("äöü", 6), "äöü");
+        assert_eq!(clip_bytes("äöüß", 7), "äö…");
+        assert_eq!(clip_bytes("äöüß", 6), "ä…");
     }
 }

@@ -82,8 +82,8 @@ fn a_world() -> impl Strategy<Value = World> {
                 _ => {}
             }
             match proofs {
-                0 => world.proofs.admission = Proof::Unknown("not tried".into()),
-                1 => world.proofs.admission = Proof::Disproven("a policy is gone".into()),
+                0 => world.proofs.authentic = Proof::Unknown("not tried".into()),
+                1 => world.proofs.authentic = Proof::Disproven("a policy is gone".into()),
                 2 => world.proofs.clock = Proof::Disproven("late".into()),
                 3 => world.proofs.safety_net = Proof::Unknown("not tried".into()),
                 _ => {}

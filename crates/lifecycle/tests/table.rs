@@ -166,13 +166,13 @@ fn with_role(mut world: World, role: RoleView) -> World {
 
 /// Whether the admission policies are in force was not tried yet.
 fn untried(mut world: World) -> World {
-    world.proofs.admission = Proof::Unknown("it was not tried yet.".into());
+    world.proofs.authentic = Proof::Unknown("it was not tried yet.".into());
     world
 }
 
 /// They are known not to be.
 fn forgeable(mut world: World) -> World {
-    world.proofs.admission = Proof::Disproven("policy lockbox-requests-decide is not there.".into());
+    world.proofs.authentic = Proof::Disproven("policy lockbox-requests-decide is not there.".into());
     world
 }
 
@@ -183,7 +183,7 @@ fn proven(mut world: World) -> World {
 
 /// They are in force, but only since the request was made.
 fn put_back(mut world: World) -> World {
-    world.proofs = Proofs { admission_since: at(1), ..Proofs::ALL };
+    world.proofs = Proofs { authentic_since: at(1), ..Proofs::ALL };
     world
 }
 
@@ -696,7 +696,7 @@ fn evaluating_rows() -> Vec<Row> {
             "made when the admission policies had just been made",
             {
                 let mut w = World::new();
-                w.proofs.admission_since = at(0);
+                w.proofs.authentic_since = at(0);
                 w
             },
             Evaluating,
@@ -1230,7 +1230,7 @@ fn approved_rows() -> Vec<Row> {
     };
     // In force since so many seconds after the approval.
     let since = |mut world: World, seconds: i64| {
-        world.proofs.admission_since = world.status().approved_at.unwrap() + chrono::TimeDelta::seconds(seconds);
+        world.proofs.authentic_since = world.status().approved_at.unwrap() + chrono::TimeDelta::seconds(seconds);
         world
     };
     let with_clock = |clock| {

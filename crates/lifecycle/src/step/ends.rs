@@ -62,10 +62,9 @@ pub(super) fn waiting(facts: &Facts<'_>, until: Moment, terms: &Terms, now: Mome
 
 /// Nobody can tell any more who wrote what stands in a request that waits; none while that can be told.
 pub(super) fn voided(facts: &Facts<'_>, terms: &Terms) -> Option<Move> {
-    let why = facts.proofs.unchecked(facts.created())?;
-    let message = format!("Create a new request: approvals of this one can no longer be trusted, because {why}");
+    let why = facts.proofs.voided(facts.created())?;
     let (phase, action) = terms.cancelled;
-    Some(Move::end(phase, Reason::AdmissionNotEnforced, message, Entry::of(action)))
+    Some(Move::end(phase, why.reason, why.message, Entry::of(action)))
 }
 
 /// Who ended an access early, and how.

@@ -266,11 +266,11 @@ const PUT_BACK: u8 = 5;
 fn proofs(number: u8) -> Proofs {
     let all = Proofs::ALL;
     match number {
-        UNTRIED => Proofs { admission: Proof::Unknown("not tried".into()), ..all },
-        FORGEABLE => Proofs { admission: Proof::Disproven("a policy is gone".into()), ..all },
+        UNTRIED => Proofs { authentic: Proof::Unknown("not tried".into()), ..all },
+        FORGEABLE => Proofs { authentic: Proof::Disproven("a policy is gone".into()), ..all },
         3 => Proofs { clock: Proof::Disproven("it is late".into()), ..all },
         4 => Proofs { safety_net: Proof::Unknown("not tried".into()), ..all },
-        PUT_BACK => Proofs { admission_since: at(1), ..all },
+        PUT_BACK => Proofs { authentic_since: at(1), ..all },
         _ => all,
     }
 }
