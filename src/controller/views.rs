@@ -98,9 +98,13 @@ impl News {
         self.0.touched.notify_one();
     }
 
-    /// All Roles of the namespace are as they should be, or it is ending: what is open is in the store besides.
+    /// All Roles of the namespace are as they should be, or it is ending: what is open is in the store besides. What
+    /// came since is kept.
     fn forget(&self, namespace: &str) {
         let mut told = self.told();
+        if told.dirty.contains(namespace) {
+            return;
+        }
         let gone = told.seen.remove(namespace).map_or(0, |here| here.len());
         told.count -= gone;
     }
