@@ -72,7 +72,8 @@ impl Cluster {
         let bindings: Api<RoleBinding> = Api::namespaced(self.client.clone(), namespace);
         deleted("unbind a Role for requests", bindings.delete(name, &background())).await?;
         let roles: Api<Role> = Api::namespaced(self.client.clone(), namespace);
-        deleted("remove a Role for requests", roles.delete(name, &background())).await
+        deleted("remove a Role for requests", roles.delete(name, &background())).await?;
+        Ok(())
     }
 }
 
