@@ -347,7 +347,7 @@ fn a_stolen_token_of_the_operator_shows_named_requests_and_makes_nothing_else_of
         (rule("verbs", json!(["delete"])), "not currently held"),
         (rule("resources", json!(["*"])), "not currently held"),
         (role.clone().without("/metadata/labels/lockbox.dev~1view"), "bear the label lockbox.dev/view"),
-        (role.clone().set("/metadata/name", "lockbox-shell"), "touches only objects of its own"),
+        (role.clone().set("/metadata/name", "lockbox-shell"), "denied request"),
         (role.clone().namespace("kube-system"), "no grant and no role of people reaches into namespace"),
         (role.clone().set("/metadata/finalizers", json!(["example.org/stay"])), "held back from its end by a finalizer"),
         (
