@@ -318,7 +318,7 @@ fn a_stolen_token_of_the_operator_shows_named_requests_and_makes_nothing_else_of
     let metadata = json!({"name": name, "namespace": here,
         "labels": {"lockbox.dev/view": "true", "app.kubernetes.io/managed-by": "lockbox"}});
     let role = Manifest(json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "metadata": metadata,
-        "rules": [{"apiGroups": ["lockbox.dev"], "resources": ["lockboxrequests"], "resourceNames": ["sr-1"], "verbs": ["get", "list", "watch", "patch"]}]}));
+        "rules": [{"apiGroups": ["lockbox.dev"], "resources": ["lockboxrequests"], "resourceNames": ["finished"], "verbs": ["get", "list", "watch", "patch"]}]}));
     let binding =
         Manifest(json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding", "metadata": metadata,
         "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": name},
@@ -366,6 +366,9 @@ fn a_stolen_token_of_the_operator_shows_named_requests_and_makes_nothing_else_of
         refused(tried(wider), &[why]);
     }
 
+    // Kim's open request is not Mallory's to see: the operator takes such a Role away.
+    world.create_as(&thief, &rule("resourceNames", json!(["sr-1"])).to_string()).unwrap();
+    eventually("the operator removes it", || world.admin(&["get", "role", name, "-n", here]).err());
     world.create_as(&thief, &role.to_string()).unwrap();
     tried(binding.clone()).expect("as the operator makes it");
     let one = "such a binding is for one user or group, and none of Kubernetes' own";
@@ -392,7 +395,7 @@ fn a_stolen_token_of_the_operator_shows_named_requests_and_makes_nothing_else_of
     // What is there is changed in the same bounds, and a grant not at all.
     let replace =
         |object: &Manifest| world.pipe(&thief, &["replace", "--dry-run=server", "-f", "-"], &object.to_string());
-    replace(&rule("resourceNames", json!(["sr-1", "sr-2"]))).expect("as the operator changes it");
+    replace(&rule("resourceNames", json!(["finished", "sr-2"]))).expect("as the operator changes it");
     refused(replace(&role.clone().without("/rules/0/resourceNames")), &[shape]);
     refused(replace(&role.clone().without("/metadata/labels")), &["label"]);
     world.decide(&world.alice(), here, "sr-1", "Approve").unwrap();
