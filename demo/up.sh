@@ -80,6 +80,11 @@ else
     as kim kubectl create -f -
 fi
 name=sr-2611210040000123
+# The right to read one's own request comes a moment after it.
+for _ in $(seq 60); do
+  if as_kim kubectl get lbr $name -n contoso-prod >/dev/null 2>&1; then break; fi
+  sleep 0.2
+done
 as kim kubectl wait --for=jsonpath='{.status.phase}'=CustomerNotified lbr/$name -n contoso-prod --timeout=60s
 
 say "4. Alice sees what waits for her, and what it would allow."

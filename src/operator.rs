@@ -33,8 +33,8 @@ use crate::{
         proofs::{self, Board},
         requests::{self, Requests},
         retry::Retries,
-        settings, sweep,
-        watches::{healthy, stored},
+        settings, sweep, views,
+        watches::{healthy, stored, stored_telling},
     },
     http::{self, Readiness},
 };
@@ -210,7 +210,14 @@ impl Wiring {
         let all = watcher::Config::default;
         let of_grants = || all().labels(names::REQUEST_UID);
         let api = || self.client.clone();
-        let (store, changed) = stored::<Guarded<LockboxRequest>>(Api::all(api()), all().fields(OPEN));
+        let news = views::News::default();
+        let complete = news.clone();
+        let (store, changed) =
+            stored_telling::<Guarded<LockboxRequest>>(Api::all(api()), all().fields(OPEN), move || complete.filled());
+        let seen = news.clone();
+        let changed = changed.inspect(move |change| {
+            let _ = change.as_ref().map(|request| seen.request(request));
+        });
         let (bindings, binding_changes) = stored::<PartialObjectMeta<RoleBinding>>(Api::all(api()), of_grants());
         let (cluster_bindings, cluster_binding_changes) =
             stored::<PartialObjectMeta<ClusterRoleBinding>>(Api::all(api()), of_grants());
@@ -226,6 +233,8 @@ impl Wiring {
         let of_cluster_bindings = healthy(cluster_binding_changes)
             .filter_map(move |binding| future::ready(of_grant(binding.labels(), &home)));
 
+        let until = until_stopped(self.stopped.clone());
+        let views = views::run(self.context.clone(), news, store.clone(), self.ready.clone().map(drop), until);
         let requests = Arc::new(Requests::new(self.context, store.clone(), bindings.clone(), cluster_bindings.clone()));
         // These stores are filled by this very controller, so its reconcilers run already while they wait for them. One
         // shared wait for all: of many who wait for a store directly, kube wakes the last one alone.
@@ -244,7 +253,7 @@ impl Wiring {
             .reconcile_on(of_cluster_bindings)
             .graceful_shutdown_on(until_stopped(self.stopped))
             .run(after(known, requests::reconcile), requests::on_error, requests);
-        drain("request", run)
+        future::join(drain("request", run), views).map(drop)
     }
 
     fn reconcile_assignments(self, watches: &Watches) -> impl Future<Output = ()> + use<> {

@@ -11,6 +11,7 @@ mod grants;
 mod people;
 mod status;
 mod sweep;
+mod views;
 
 use std::{future::Future, time::Duration};
 
@@ -24,6 +25,7 @@ use kube::{
 pub use events::EventRecord;
 pub use grants::NotGranted;
 pub use sweep::FoundGrant;
+pub use views::named_by;
 
 use crate::config::Config;
 use lockbox_api::{LockboxSettings, RoleAssignment, names};
@@ -102,7 +104,7 @@ impl Error {
     }
 
     /// The namespace is being deleted, or is gone: what belongs in it goes with it.
-    fn namespace_is_ending(&self) -> bool {
+    pub fn namespace_is_ending(&self) -> bool {
         self.status().is_some_and(|status| {
             status.is_not_found()
                 || (status.is_forbidden()

@@ -9,6 +9,7 @@ pub mod requests;
 pub mod retry;
 pub mod settings;
 pub mod sweep;
+pub mod views;
 pub mod watches;
 
 use std::sync::Arc;

@@ -30,6 +30,25 @@ where
         + Sync
         + 'static,
 {
+    stored_telling(api, config, || {})
+}
+
+/// The same, and says each time when the store holds everything. Of many who wait for a store directly, kube wakes the
+/// last one alone.
+pub fn stored_telling<K>(
+    api: Api<K>,
+    config: watcher::Config,
+    filled: impl Fn() + Send + 'static,
+) -> (Store<K>, impl Stream<Item = Result<K, watcher::Error>> + Send + 'static)
+where
+    K: Resource<DynamicType: Default + Eq + Hash + Clone>
+        + Clone
+        + DeserializeOwned
+        + std::fmt::Debug
+        + Send
+        + Sync
+        + 'static,
+{
     let (store, writer) = reflector::store();
     let stream = watcher(api, config.page_size(PAGE))
         .default_backoff()
@@ -39,6 +58,11 @@ where
         })
         .inspect(log)
         .reflect(writer)
+        .inspect(move |event| {
+            if matches!(event, Ok(watcher::Event::InitDone)) {
+                filled();
+            }
+        })
         .touched_objects();
     (store, stream)
 }

@@ -437,6 +437,20 @@ fn the_operators_rights_are_the_calls_that_it_makes() {
         left.unwrap().is_empty().then_some(())
     });
     drop(world.with_settings(&json!({"provider": {"engineers": [{"kind": "User", "name": KIM}]}})));
+    // A name that is used again: what showed it to the one before goes, with the last name the Role too.
+    world.subscription("used-again");
+    world.ask("used-again", "sr-1");
+    world.decide(&world.alice(), "used-again", "sr-1", "Deny").unwrap();
+    world.wait_until_closed("used-again", "sr-1");
+    world.admin(&["delete", "lbr", "sr-1", "-n", "used-again"]).unwrap();
+    let groups = ["provider:engineers", "provider:secure-workstations"];
+    let robin = world.user("robin@provider.example", &groups);
+    world.create_as(&robin, &request("sr-1").namespace("used-again").to_string()).unwrap();
+    world.sees(&robin, "used-again", "sr-1");
+    eventually("Robin's Role is the only one", || {
+        let left = world.admin(&["get", "role", "-n", "used-again", "-l", "lockbox.dev/view", "-o", "name"]);
+        (left.unwrap().lines().count() == 1).then_some(())
+    });
     // A restart: Events whose publishing is not yet recorded are published again.
     world.subscription("again");
     world.grant("again", "sr-1");

@@ -459,6 +459,7 @@ fn nobody_withdraws_gives_back_or_revokes_for_another_or_at_the_wrong_time() {
         world.patch(user, here, "sr-1", &json!({"spec": {field: ending}}))
     };
     let joe = world.user("joe@provider.example", &["provider:engineers"]);
+    bind(world, here, "joe", "joe@provider.example");
     let only = "only the requester withdraws a request or gives the access back";
     refused(patch(&alice, "cancellation", None), &[only, "an approver denies it (spec.decisions)"]);
     refused(patch(&joe, "cancellation", None), &[only]);
@@ -534,7 +535,12 @@ fn the_customer_does_not_approve_internally_nor_the_provider_for_the_customer() 
         &["you are not an internal approver of this request: status.internalApprovals says who is"],
     );
     refused(
-        internally(&world.user("lea@provider.example", &["provider:engineers"])),
+        internally(&world.user("lee@provider.example", &["provider:engineers"])),
+        &["cannot get resource \"lockboxrequests\""],
+    );
+    bind(world, here, "lee", "lee@provider.example");
+    refused(
+        internally(&world.user("lee@provider.example", &["provider:engineers"])),
         &["you are not an internal approver"],
     );
     refused(

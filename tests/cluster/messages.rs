@@ -268,6 +268,9 @@ fn a_decision_by_somebody_who_may_not_decide_is_refused_with_who_may() {
     eventually("Olga has her rights", || may(world, &olga, &["patch", "lbr", "-n", "deciders"]).then_some(()));
     let nora = world.user("nora@contoso.example", &[]);
     let lee = world.user("lee@provider.example", &["provider:engineers"]);
+    let bound = ["create", "rolebinding", "lee", "--clusterrole=lockbox-approver", "--user=lee@provider.example"];
+    world.admin(&[&bound[..], &["-n", "deciders"]].concat()).unwrap();
+    eventually("Lee may patch", || may(world, &lee, &["patch", "lbr", "-n", "deciders"]).then_some(()));
     let say = |user: &User, spec: Value| {
         world.patch(user, "deciders", "sr-1", &json!({"spec": spec})).expect_err("this should have been refused")
     };

@@ -13,6 +13,7 @@
 mod attacks_admission;
 mod attacks_strict;
 mod attacks_unattended;
+mod attacks_views;
 mod crashes;
 mod proxy;
 mod requirements_activation;

@@ -252,12 +252,20 @@ impl World {
         })
     }
 
-    /// Creates a request as Kim and waits until the customer was notified. The settings are the examples', or those to
+    /// Waits until one of the provider's people is shown a request: its Role comes a moment after it.
+    pub fn sees(&self, user: &User, namespace: &str, name: &str) {
+        eventually(&format!("{namespace}/{name} is shown"), || {
+            self.kubectl(user, &["get", "lbr", name, "-n", namespace]).ok()
+        });
+    }
+
+    /// Creates a request as Kim and waits until the customer was notified and Kim sees it. The settings are the examples', or those to
     /// which the same test has changed them.
     pub fn ask(&self, namespace: &str, name: &str) {
         let _steady = self.steady();
         self.create_as(&self.kim(), &request(name).namespace(namespace).to_string()).unwrap();
         self.wait_for_phase(namespace, name, "CustomerNotified");
+        self.sees(&self.kim(), namespace, name);
     }
 
     /// The same, approved by Alice and granted.
@@ -433,8 +441,14 @@ impl Manifest {
                 *at = json!({});
             }
             at = match part.parse::<usize>() {
-                Ok(index) if at.is_array() => &mut at[index],
-                _ => &mut at[part],
+                Ok(index) if at.is_array() => {
+                    let array = at.as_array_mut().unwrap();
+                    if index == array.len() {
+                        array.push(Value::Null);
+                    }
+                    &mut array[index]
+                }
+                _ => &mut at[part.replace("~1", "/")],
             };
         }
         *at = value.into();
@@ -445,7 +459,7 @@ impl Manifest {
     pub fn without(mut self, pointer: &str) -> Self {
         let (parent, field) = pointer.rsplit_once('/').unwrap();
         if let Some(Value::Object(parent)) = self.0.pointer_mut(parent) {
-            parent.remove(field);
+            parent.remove(&field.replace("~1", "/"));
         }
         self
     }

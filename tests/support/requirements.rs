@@ -20,8 +20,10 @@ pub fn ask(world: &World, user: &User, manifest: &Manifest, phase: &str) -> Valu
     world.wait_for_phase(&place(manifest), &name(manifest), phase)
 }
 
+/// Creates a request, and waits until its requester may follow it.
 pub fn create(world: &World, user: &User, manifest: &Manifest) {
     world.create_as(user, &manifest.to_string()).unwrap();
+    world.sees(user, &place(manifest), &name(manifest));
 }
 
 pub fn place(manifest: &Manifest) -> String {

@@ -29,7 +29,7 @@ app.kubernetes.io/component: operator
 
 {{/* The ClusterRoles for people: the only ones that the operator may bind. */}}
 {{- define "lockbox.peopleRoles" -}}
-["lockbox-requester", "lockbox-internal-approver", "lockbox-approver", "lockbox-owner", "lockbox-eligible", "lockbox-administrator", "lockbox-auditor"]
+["lockbox-requester", "lockbox-internal-approver", "lockbox-approver", "lockbox-owner", "lockbox-eligible", "lockbox-administrator", "lockbox-auditor", "lockbox-settings-viewer"]
 {{- end }}
 
 {{/* ---- CEL: constants that are rendered into the policies ---- */}}

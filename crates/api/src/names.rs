@@ -15,6 +15,8 @@ pub const REQUEST_UID: &str = "lockbox.dev/request-uid";
 pub const ACCESS_UNTIL: &str = "lockbox.dev/access-until";
 /// Label of bindings that the operator makes for people: the short name of their role.
 pub const PEOPLE: &str = "lockbox.dev/people";
+/// Label of the Roles, and their bindings, that name the requests which one of the provider's people sees.
+pub const VIEW: &str = "lockbox.dev/view";
 /// Label of `ClusterRoles` that are access levels.
 pub const ACCESS_LEVEL: &str = "lockbox.dev/access-level";
 /// Annotation of the settings: who wrote them last, stamped by the API server.

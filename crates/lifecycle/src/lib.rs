@@ -28,6 +28,7 @@ mod state;
 mod step;
 pub mod text;
 mod transition;
+pub mod views;
 mod why;
 
 pub use facts::{Attempt, Facts, Forgery, GrantView, OpenRequests, Outcomes, RoleView};

@@ -21,6 +21,8 @@ pub enum PeopleRole {
     Eligible,
     /// Administers Lockbox.
     Administrator,
+    /// Reads the settings: a role in a namespace cannot hold that.
+    SettingsViewer,
 }
 
 impl PeopleRole {
@@ -33,6 +35,7 @@ impl PeopleRole {
             Self::Owner => "owner",
             Self::Eligible => "eligible",
             Self::Administrator => "administrator",
+            Self::SettingsViewer => "settings-viewer",
         }
     }
 
@@ -109,6 +112,10 @@ pub fn bindings<'a>(
             AssignedRole::LockboxApprover => (assignment.metadata.namespace.clone(), PeopleRole::Approver),
             AssignedRole::GlobalAdministrator => (None, PeopleRole::Administrator),
         };
+        if namespace.is_some() {
+            let (role, principal) = (PeopleRole::SettingsViewer, spec.principal.clone());
+            wanted.insert(PeopleBinding { namespace: None, role, principal });
+        }
         wanted.insert(PeopleBinding { namespace, role, principal: spec.principal.clone() });
     }
     wanted

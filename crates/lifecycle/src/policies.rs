@@ -12,7 +12,7 @@ use k8s_openapi::{
 use lockbox_api::{Moment, time::from_kubernetes};
 
 /// The policies that the chart always makes; each has a binding of its own name.
-pub const REQUIRED: [&str; 18] = [
+pub const REQUIRED: [&str; 19] = [
     "lockbox-access-levels",
     "lockbox-assignments",
     "lockbox-bounds",
@@ -23,6 +23,7 @@ pub const REQUIRED: [&str; 18] = [
     "lockbox-operator-limits-bindings",
     "lockbox-operator-limits-jobs",
     "lockbox-operator-limits-roles",
+    "lockbox-operator-limits-views",
     "lockbox-operator-never-uses",
     "lockbox-requests-create",
     "lockbox-requests-decide",
