@@ -11,11 +11,12 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use super::{Cluster, Error, PAGE, limited};
-use lockbox_api::{LockboxRequest, Moment, names, request::MOST_DECISIONS};
+use lockbox_api::{
+    LockboxRequest, Moment,
+    names::{self, NOBODY},
+    request::MOST_DECISIONS,
+};
 use lockbox_lifecycle::{Proof, policies};
-
-/// A user whom nobody is: `.invalid` is reserved for that (RFC 2606).
-const NOBODY: &str = "nobody@lockbox.invalid";
 
 impl Cluster {
     /// Since when the policies and their bindings stand; or what is missing.

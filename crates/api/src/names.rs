@@ -21,6 +21,13 @@ pub const ACCESS_LEVEL: &str = "lockbox.dev/access-level";
 pub const CHANGED_BY: &str = "lockbox.dev/changed-by";
 /// Label of what tries the safety net.
 pub const CANARY: &str = "lockbox.dev/canary";
+/// Label of a deadline Job's Pod template and its selector. No Pod may bear it: the Job controller adopts Pods by label, and
+/// a Job does not end before its Pods do.
+pub const DEADLINE: &str = "lockbox.dev/deadline";
+/// The role that a trial binds, in place of a grant's own Role, which a dry run does not store. It never exists.
+pub const TRIAL_ROLE: &str = "lockbox-trial";
+/// A user whom nobody is: `.invalid` is reserved for that (RFC 2606).
+pub const NOBODY: &str = "nobody@lockbox.invalid";
 /// Label of everything in the chart; its value is [`MANAGER`].
 pub const NAME: &str = "app.kubernetes.io/name";
 /// Who manages an object.
