@@ -10,7 +10,7 @@ use std::{
     collections::HashMap,
     hash::{BuildHasher as _, RandomState},
     sync::{Mutex, PoisonError},
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 use chrono::TimeDelta;
@@ -30,14 +30,14 @@ use super::{
     grants::{self, Identity, said_no},
     limited,
 };
-use lockbox_api::{LockboxRequest, Moment, Scope, names};
+use lockbox_api::{Duration, LockboxRequest, Moment, Scope, names};
 use lockbox_lifecycle::PlacementView;
 
 /// How long a trial counts that fitted. One that did not is made again.
-const FRESH: Duration = Duration::from_mins(1);
+const FRESH: std::time::Duration = std::time::Duration::from_mins(1);
 /// Trials that are remembered at most.
 const MOST: usize = 4096;
-/// How long the grant of a trial would last.
+/// Seconds that the grant of a trial would last, where nothing says how long the request's does.
 const LASTS: i64 = 60;
 
 /// What one object of a trial came to; the outer error is no answer at all.
@@ -86,10 +86,11 @@ impl Cluster {
         if self.placements.fits(key) {
             return Ok(PlacementView::Fits);
         }
-        let until = now + TimeDelta::seconds(LASTS);
+        let duration = request.status.as_ref().and_then(|status| status.duration).or(request.spec.duration);
+        let lasts = duration.map_or_else(|| TimeDelta::seconds(LASTS), Duration::delta);
         let answers = match request.spec.scope {
-            Scope::Subscription => Box::pin(self.try_in_namespace(request, rules, until)).await,
-            Scope::Tenant => self.try_in_cluster(request, rules, until).await,
+            Scope::Subscription => Box::pin(self.try_in_namespace(request, rules, now, lasts)).await,
+            Scope::Tenant => self.try_in_cluster(request, rules, now + lasts).await,
         };
         let found = sum(answers)?;
         if found == PlacementView::Fits {
@@ -98,12 +99,19 @@ impl Cluster {
         Ok(found)
     }
 
-    async fn try_in_namespace(&self, request: &LockboxRequest, rules: &[PolicyRule], until: Moment) -> Vec<Answer> {
+    async fn try_in_namespace(
+        &self,
+        request: &LockboxRequest,
+        rules: &[PolicyRule],
+        now: Moment,
+        lasts: TimeDelta,
+    ) -> Vec<Answer> {
         let uid = request.metadata.uid.as_deref().unwrap_or_default();
         let namespace = request.metadata.namespace.as_deref().unwrap_or_default();
         let name = names::grant(uid);
-        let identity = Identity::of_grant(request, &name, until);
-        let job = grants::deadline_job(&self.config, &identity, Some(grants::owner_request(request)), LASTS);
+        let identity = Identity::of_grant(request, &name, now + lasts);
+        let owner = Some(grants::owner_request(request));
+        let job = grants::deadline_job(&self.config, &identity, owner, lasts.num_seconds());
         // The Job has no UID before it is stored; the API server takes any.
         let owner = || Some(grants::named_owner(&name, uid, "batch/v1", "Job"));
         let role = grants::role(&self.config.grant, &identity, owner(), rules.to_vec());
