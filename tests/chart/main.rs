@@ -213,7 +213,7 @@ fn unknown_and_unfit_values_are_refused_by_name() {
         ("operator.nonsense=1", "'/operator'"),
         ("grants.maxmum=\"1h\"", "'/grants'"),
         ("grants.maximum=\"soon\"", "'/grants/maximum'"),
-        ("grants.labels={\"lockbox.dev/request\":\"sr-1\"}", "'/grants/labels'"),
+        ("grants.labels={\"lockbox.dev/request\":\"sr-1\"}", "invalid propertyName 'lockbox.dev/request'"),
         ("deadlineJob.labels={\"team\":\"no blanks\"}", "'/deadlineJob/labels/team'"),
         ("image.digest=\"latest\"", "'/image/digest'"),
         ("provider.users=[\"o'neill\"]", "'/provider/users/0'"),
