@@ -315,6 +315,24 @@ fn what_somebodys_policy_refuses_is_made_when_the_policy_is_gone() {
 }
 
 #[test]
+fn while_somebodys_policy_would_refuse_the_access_no_approver_is_asked_and_the_request_says_why() {
+    let (world, _turn) = turn();
+    let here = "unasked";
+    world.subscription(here);
+    let foreign = Foreign::new(world, here, ("rbac.authorization.k8s.io", "rolebindings"), "CREATE", "false");
+    let probe = ["create", "rolebinding", "probe", "--clusterrole=view", "--user=x", "-n", here, "--dry-run=server"];
+    eventually("the policy bites", || world.admin(&probe).is_err().then_some(()));
+    world.create_as(&world.kim(), &support::request("sr-1").namespace(here).to_string()).unwrap();
+    let waits = eventually("the request says what stands in the way", || {
+        let request = world.request(here, "sr-1");
+        request["status"]["message"].as_str().is_some_and(|said| said.contains("'foreign-unasked'")).then_some(request)
+    });
+    assert_eq!(waits["status"]["phase"], "Evaluating");
+    drop(foreign);
+    world.wait_for_phase(here, "sr-1", "CustomerNotified");
+}
+
+#[test]
 fn access_ends_although_somebody_refuses_the_deletion_of_its_binding() {
     let (world, _turn) = turn();
     let here = "refused-end";
