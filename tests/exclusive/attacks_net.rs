@@ -2,22 +2,7 @@
 //! the namespace hang on it, and what the API server would not take is found where access is asked for. The tests take
 //! turns: each changes what the others rely on.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::too_many_lines,
-    clippy::needless_pass_by_value,
-    missing_docs
-)]
-
-mod support;
-
-use std::{
-    collections::BTreeMap,
-    future::Future,
-    sync::{LazyLock, Mutex, MutexGuard, PoisonError},
-};
+use std::{collections::BTreeMap, future::Future};
 
 use chrono::{DateTime, Utc};
 use k8s_openapi::api::rbac::v1::PolicyRule;
@@ -32,14 +17,11 @@ use lockbox::{
 use lockbox_api::{LockboxRequest, Scope};
 use lockbox_lifecycle::PlacementView;
 use serde_json::{Value, json};
-use support::{KIM, Manifest, World, eventually, refused};
 
-static WORLD: LazyLock<World> = LazyLock::new(World::new);
-static TURN: Mutex<()> = Mutex::new(());
-
-fn turn() -> (&'static World, MutexGuard<'static, ()>) {
-    (&*WORLD, TURN.lock().unwrap_or_else(PoisonError::into_inner))
-}
+use crate::{
+    support::{self, KIM, Manifest, World, eventually, refused},
+    turn,
+};
 
 fn moment(text: &Value) -> DateTime<Utc> {
     text.as_str().unwrap().parse().unwrap()
