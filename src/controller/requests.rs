@@ -307,6 +307,9 @@ impl Requests {
     }
 
     fn written(&self, view: &mut View, written: LockboxRequest) {
+        let phase = |request: &LockboxRequest| request.status.as_ref().and_then(|status| status.phase);
+        // What was read was read for the phase before: the next one may rest on more.
+        view.outcomes.read &= phase(&view.request) == phase(&written);
         (view.request, view.outcomes.request_read) = (written, true);
         if view.request.status.as_ref().is_some_and(|status| status.closed == Some(true)) {
             self.memory.forget(&view.request);
