@@ -5,7 +5,10 @@ mod explain;
 use std::{io::IsTerminal as _, net::SocketAddr, path::PathBuf, process::ExitCode};
 
 use clap::{CommandFactory as _, Parser, Subcommand, ValueEnum};
-use lockbox::{config::Config, crds, operator};
+use lockbox::{
+    config::{Config, Marks},
+    crds, operator,
+};
 
 /// Customer Lockbox for Kubernetes: support access that the customer approves, and that ends by itself.
 #[derive(Parser)]
@@ -62,9 +65,55 @@ struct Run {
     /// Name of this instance in Events.
     #[arg(long, env = "POD_NAME", default_value = "lockbox-operator", value_name = "NAME")]
     instance: String,
+    /// Image that the deadline Jobs' Pod templates name. It is never run; policies on images look at it.
+    #[arg(
+        long,
+        env = "LOCKBOX_DEADLINE_JOB_IMAGE",
+        default_value = "registry.k8s.io/pause:3.10",
+        value_name = "IMAGE"
+    )]
+    deadline_job_image: String,
+    /// A label of every object of a grant, besides Lockbox's own. May be repeated.
+    #[arg(long, value_parser = pair, value_name = "KEY=VALUE")]
+    grant_label: Vec<(String, String)>,
+    /// An annotation of every object of a grant, besides Lockbox's own. May be repeated.
+    #[arg(long, value_parser = pair, value_name = "KEY=VALUE")]
+    grant_annotation: Vec<(String, String)>,
+    /// A label of deadline Jobs and their Pod templates, besides those of every object of a grant. May be repeated.
+    #[arg(long, value_parser = pair, value_name = "KEY=VALUE")]
+    deadline_job_label: Vec<(String, String)>,
+    /// An annotation of deadline Jobs and their Pod templates, besides those of every object of a grant. May be repeated.
+    #[arg(long, value_parser = pair, value_name = "KEY=VALUE")]
+    deadline_job_annotation: Vec<(String, String)>,
     /// How logs are written. What is logged is set by RUST_LOG, such as info or lockbox=debug.
     #[arg(long, env = "LOCKBOX_LOG_FORMAT", value_enum, default_value_t = LogFormat::Json, value_name = "FORMAT")]
     log_format: LogFormat,
+}
+
+impl Run {
+    fn config(self) -> Config {
+        let marks = |labels: Vec<(String, String)>, annotations: Vec<(String, String)>| Marks {
+            labels: labels.into_iter().collect(),
+            annotations: annotations.into_iter().collect(),
+        };
+        Config {
+            namespace: self.namespace,
+            tenant_namespace: self.tenant_namespace,
+            instance: self.instance,
+            listen: self.listen,
+            concurrency: self.concurrency,
+            deadline_job_image: self.deadline_job_image,
+            grant: marks(self.grant_label, self.grant_annotation),
+            deadline_job: marks(self.deadline_job_label, self.deadline_job_annotation),
+        }
+    }
+}
+
+fn pair(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
+        _ => Err("write KEY=VALUE".into()),
+    }
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -92,15 +141,14 @@ fn main() -> ExitCode {
 }
 
 fn run(arguments: Run) -> Result<(), Box<dyn std::error::Error>> {
-    let Run { namespace, tenant_namespace, listen, concurrency, instance, log_format } = arguments;
     let filter = tracing_subscriber::EnvFilter::try_from_default_env()
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info,kube=warn"));
     let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    match log_format {
+    match arguments.log_format {
         LogFormat::Json => logs.json().flatten_event(true).with_current_span(false).init(),
         LogFormat::Text => logs.with_ansi(std::io::stderr().is_terminal()).init(),
     }
-    let config = Config { namespace, tenant_namespace, instance, listen, concurrency };
+    let config = arguments.config();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
         let client = kube::Client::try_default().await?;

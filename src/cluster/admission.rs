@@ -19,15 +19,16 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use super::{Cluster, Error, PAGE, limited};
-use lockbox_api::{LockboxRequest, names, request::MOST_DECISIONS};
+use lockbox_api::{
+    LockboxRequest,
+    names::{self, NOBODY},
+    request::MOST_DECISIONS,
+};
 use lockbox_lifecycle::{
     Proof,
     admission::not_in_force,
     policies::{self, Standing},
 };
-
-/// A user whom nobody is: `.invalid` is reserved for that (RFC 2606).
-const NOBODY: &str = "nobody@lockbox.invalid";
 
 impl Cluster {
     /// Which of the policies and their bindings stand; or why that cannot be read.

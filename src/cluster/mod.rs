@@ -9,11 +9,12 @@ mod discovery;
 mod events;
 mod grants;
 mod people;
+mod placement;
 mod status;
 mod sweep;
 mod views;
 
-use std::{future::Future, time::Duration};
+use std::{future::Future, sync::Arc, time::Duration};
 
 use k8s_openapi::api::rbac::v1::ClusterRole;
 use kube::{
@@ -23,10 +24,11 @@ use kube::{
 };
 
 pub use events::EventRecord;
-pub use grants::NotGranted;
+pub use grants::{GrantTraces, Made, NotGranted};
 pub use sweep::FoundGrant;
 pub use views::named_by;
 
+use self::placement::Placements;
 use crate::config::Config;
 use lockbox_api::{LockboxSettings, RoleAssignment, names};
 use lockbox_lifecycle::RoleView;
@@ -69,6 +71,14 @@ pub enum Error {
         /// What is wrong with it.
         what: String,
     },
+    /// An object of the name that we would use is on its way out.
+    #[error("{kind} {name} is being deleted, and its name is free only when it is gone")]
+    Ending {
+        /// Kind of the object.
+        kind: &'static str,
+        /// Its name.
+        name: String,
+    },
 }
 
 impl Error {
@@ -83,7 +93,7 @@ impl Error {
                 kube::Error::Api(status) => Some(status),
                 _ => None,
             },
-            Self::TimedOut { .. } | Self::Restless { .. } | Self::Foreign { .. } => None,
+            Self::TimedOut { .. } | Self::Restless { .. } | Self::Foreign { .. } | Self::Ending { .. } => None,
         }
     }
 
@@ -97,6 +107,15 @@ impl Error {
 
     fn is_invalid(&self) -> bool {
         self.status().is_some_and(Status::is_invalid)
+    }
+
+    /// Whether what was asked for may have been done all the same: there was no answer, or one that does not say.
+    fn may_have_happened(&self) -> bool {
+        match self {
+            Self::Kube { .. } => self.status().is_none_or(|status| status.code >= 500),
+            Self::TimedOut { .. } => true,
+            Self::Restless { .. } | Self::Foreign { .. } | Self::Ending { .. } => false,
+        }
     }
 
     fn already_exists(&self) -> bool {
@@ -118,12 +137,13 @@ impl Error {
 pub struct Cluster {
     client: Client,
     config: Config,
+    placements: Arc<Placements>,
 }
 
 impl Cluster {
     /// Uses this client.
-    pub const fn new(client: Client, config: Config) -> Self {
-        Self { client, config }
+    pub fn new(client: Client, config: Config) -> Self {
+        Self { client, config, placements: Arc::default() }
     }
 
     /// The client, for watches.

@@ -249,7 +249,7 @@ pub async fn run_canaries(board: &Board, cluster: &Cluster) {
     loop {
         // One name for all attempts: what the API server says about it stays the same.
         let name = format!("lockbox-canary-{}", super::now().timestamp());
-        while let Err(error) = cluster.make_canary(&name).await {
+        while let Err(error) = cluster.make_canary(&name, super::now()).await {
             tracing::warn!(%error, "the safety net will be tried again");
             if proven_at.is_none_or(|at| at.elapsed() >= NET_OUTLIVES) {
                 let why =
@@ -266,7 +266,7 @@ pub async fn run_canaries(board: &Board, cluster: &Cluster) {
                 Ok(true) => break,
                 Ok(false) if late => {
                     let why = format!(
-                        "Job {name} in namespace {} should have ended after a second and taken its Role along, and after {} s has not: the cluster's Job, TTL or garbage-collection controllers do not act (kube-controller-manager; values controllers.* of the chart).",
+                        "Job {name} in namespace {} should have ended after a second and taken its Role and RoleBinding along, and after {} s has not: the cluster's Job, TTL or garbage-collection controllers do not act (kube-controller-manager; values controllers.* of the chart), or a policy or webhook refuses them the deletion.",
                         cluster.config().namespace,
                         NET_WITHIN.as_secs()
                     );

@@ -13,8 +13,8 @@ use kube::{
 };
 use lockbox_api::{LockboxRequest, LockboxSettings, Moment, Phase, RoleAssignment, Scope, names};
 use lockbox_lifecycle::{
-    Action, Attempt, Facts, Forgery, GrantView, OpenRequests, Outcomes, PlacementView, Proof, Proofs, RoleView,
-    SettingsView, Step, facts::needs_role, step,
+    Action, Attempt, Facts, Forgery, GrantView, OpenRequests, Outcomes, Proof, Proofs, RoleView, SettingsView, Step,
+    facts::needs_role, placement, step,
 };
 
 use super::{Context, Guarded, memory::Memory};
@@ -209,9 +209,13 @@ impl Requests {
                 }
                 self.read(view).await?;
             }
-            Action::TryPlacement => view.outcomes.placement = PlacementView::Fits,
+            Action::TryPlacement => {
+                let settings = view.settings.as_deref().and_then(|settings| settings.0.as_ref().ok());
+                let rules = placement::rules(&view.request, settings.map(|settings| &settings.spec), &view.role);
+                view.outcomes.placement = cluster.try_placement(&view.request, &rules, self.now()).await?;
+            }
             Action::TryForgery => view.outcomes.forgery = self.try_forgery(view).await?,
-            Action::MakeGrant(plan) => match cluster.make_grant(&view.request, plan, self.now()).await? {
+            Action::MakeGrant(plan) => match cluster.make_grant(&view.request, plan, self.now()).await.outcome? {
                 Ok(()) => (view.outcomes.attempt, view.outcomes.grant) = (Attempt::None, GrantView::Present),
                 Err(NotGranted::Refused(why)) => view.outcomes.attempt = Attempt::Refused(why),
                 Err(NotGranted::Blocked(why)) => view.outcomes.attempt = Attempt::Blocked(why),

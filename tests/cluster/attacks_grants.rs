@@ -41,13 +41,20 @@ fn job_as_owner(uid: &str) -> Value {
     json!({"apiVersion": "batch/v1", "kind": "Job", "name": format!("lockbox-grant-{uid}"), "uid": uid})
 }
 
+/// The label by which a deadline Job selects its Pods, and which none may bear.
+fn deadline(uid: &str) -> Value {
+    json!({"lockbox.dev/deadline": format!("lockbox-grant-{uid}")})
+}
+
 /// The three objects of a grant as the operator makes them.
 fn job(namespace: &str, uid: &str) -> Manifest {
     let owner = json!({"apiVersion": "lockbox.dev/v1alpha1", "kind": "LockboxRequest", "name": "sr-1", "uid": uid});
     Manifest(json!({
         "apiVersion": "batch/v1", "kind": "Job", "metadata": metadata(namespace, uid, owner),
         "spec": {"parallelism": 0, "backoffLimit": 0, "activeDeadlineSeconds": 7205, "ttlSecondsAfterFinished": 0,
-            "template": {"spec": {"restartPolicy": "Never", "containers": [{"name": "none", "image": "none.invalid/none"}]}}},
+            "manualSelector": true, "selector": {"matchLabels": deadline(uid)},
+            "template": {"metadata": {"labels": deadline(uid)},
+                "spec": {"restartPolicy": "Never", "containers": [{"name": "none", "image": "none.invalid/none"}]}}},
     }))
 }
 
@@ -455,10 +462,12 @@ fn a_stolen_token_of_the_operator_makes_no_grant_but_one_that_ends_and_binds_one
     world.create_as(&thief, &role(here).to_string()).expect("as the operator makes it");
     tried(binding(here)).expect("as the operator makes it");
     for object in [job(here), role(here), binding(here)] {
-        refused(
-            tried(object.clone().set("/metadata/name", "mine")),
-            &["touches only objects of its own", "mine is not one"],
-        );
+        let mut mine = object.clone().set("/metadata/name", "mine");
+        if mine.0["kind"] == "Job" {
+            let label = json!({"lockbox.dev/deadline": "mine"});
+            mine = mine.set("/spec/selector/matchLabels", label.clone()).set("/spec/template/metadata/labels", label);
+        }
+        refused(tried(mine), &["touches only objects of its own", "mine is not one"]);
         refused(
             tried(object.clone().without("/metadata/annotations")),
             &["a grant says when it ends: annotation lockbox.dev/access-until"],
@@ -529,6 +538,10 @@ fn a_stolen_token_of_the_operator_makes_no_grant_but_one_that_ends_and_binds_one
     for level in ["lockbox-shell", "lockbox-read-objects"] {
         refused(tried(binding(here).set("/roleRef/kind", "ClusterRole").set("/roleRef/name", level)), &[refers]);
     }
+    // A dry run, which stores nothing, may name the role of trials; what is stored may not.
+    tried(binding(here).set("/roleRef/name", "lockbox-trial")).expect("as the operator tries it");
+    let stored = binding(here).set("/roleRef/name", "lockbox-trial").to_string();
+    refused(world.create_as(&thief, &stored), &[refers]);
     let admin = tried(binding(here).set("/roleRef/kind", "ClusterRole").set("/roleRef/name", "cluster-admin"));
     refused(admin, &["attempting to grant RBAC permissions not currently held"]);
 
@@ -539,10 +552,33 @@ fn a_stolen_token_of_the_operator_makes_no_grant_but_one_that_ends_and_binds_one
     refused(tried(job(here).set("/spec/activeDeadlineSeconds", 1_000_000)), &["activeDeadlineSeconds is at most 72"]);
     refused(tried(job(here).without("/spec/activeDeadlineSeconds")), &["a deadline Job ends with its grant"]);
     refused(tried(job(here).without("/spec/ttlSecondsAfterFinished")), &["ttlSecondsAfterFinished: 0"]);
-    let template = "a deadline Job's template is empty";
+    let selects = "a deadline Job selects Pods by a label that none may bear";
+    let ordinary = json!({"app": "shop"});
+    refused(tried(job(here).without("/spec/manualSelector").without("/spec/selector")), &[selects]);
+    refused(
+        tried(
+            job(here)
+                .set("/spec/selector/matchLabels", ordinary.clone())
+                .set("/spec/template/metadata/labels", ordinary),
+        ),
+        &[selects],
+    );
+    refused(
+        tried({
+            let mut job = job(here);
+            job.0["metadata"]["annotations"]["scheduling.k8s.io/group-template-name"] = json!("x");
+            job
+        }),
+        &["no annotation under scheduling.k8s.io/"],
+    );
+    let template = "a deadline Job's template reaches for nothing";
     refused(tried(job(here).set("/spec/template/spec/serviceAccountName", "default")), &[template]);
     refused(tried(job(here).set("/spec/template/spec/hostNetwork", true)), &[template]);
-    refused(tried(job(here).set("/spec/template/spec/containers/0/image", "busybox")), &[template]);
+    // What policies of others make of a template that no Pod ever comes from is taken.
+    let other = crate::job(here, UID);
+    tried(other.clone().set("/spec/template/spec/containers/0/image", "registry.corp/none.invalid/none"))
+        .expect("an image");
+    tried(other.set("/spec/template/metadata/labels/team", "platform")).expect("a label");
     refused(
         tried(job(here).set("/spec/template/spec/volumes", json!([{"name": "host", "hostPath": {"path": "/"}}]))),
         &[template],
@@ -649,5 +685,14 @@ fn a_stolen_token_of_the_operator_gives_people_the_charts_roles_alone_and_touche
         "rules": [{"apiGroups": [""], "resources": ["configmaps"], "verbs": ["get"]}],
     }));
     refused(try_create(world, &thief, &canary), &["the Role that tries the safety net is empty"]);
+    let binding = |role: &str, user: &str| {
+        let binding = canary.clone().set("/kind", "RoleBinding").without("/rules");
+        binding
+            .set("/roleRef", json!({"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": role}))
+            .set("/subjects", json!([{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": user}]))
+    };
+    let nobody = "gives nobody@lockbox.invalid the empty Role of its own name";
+    refused(try_create(world, &thief, &binding("lockbox-trial", "nobody@lockbox.invalid")), &[nobody]);
+    refused(try_create(world, &thief, &binding("lockbox-trial", "mallory@provider.example")), &[nobody]);
     assert!(world.kim_reads(here, "shop-settings"));
 }

@@ -238,7 +238,7 @@ fn every_proof_is_shown_and_leaves_nothing_behind() {
     for type_ in ["AdmissionEnforced", "SafetyNet", "ClockInSync"] {
         shown(world, type_, "True");
     }
-    let canaries = ["get", "job,role", "-n", "lockbox-system", "-l", "lockbox.dev/canary", "-o", "name"];
+    let canaries = ["get", "job,role,rolebinding", "-n", "lockbox-system", "-l", "lockbox.dev/canary", "-o", "name"];
     eventually("the trial of the safety net is gone", || world.admin(&canaries).unwrap().is_empty().then_some(()));
     let forged = world.admin(&["get", "lbr", "-A", "-o", "name"]).unwrap();
     assert!(!forged.contains("lockbox-forged"), "a dry run stores nothing: {forged}");

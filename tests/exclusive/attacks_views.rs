@@ -2,14 +2,16 @@
 
 use std::time::Instant;
 
+use crate::{
+    support::{KIM, Manifest, World, eventually, refused, request},
+    turn,
+};
 use kube::{
     Client, Config,
     config::{KubeConfigOptions, Kubeconfig},
 };
 use lockbox_cluster::User;
 use serde_json::{Value, json};
-use crate::{support::{KIM, Manifest, World, eventually, refused, request}, turn};
-
 
 const ENGINEERS: [&str; 2] = ["provider:engineers", "provider:secure-workstations"];
 const LEADS: &str = "provider:support-leads";

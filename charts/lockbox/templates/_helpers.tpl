@@ -32,6 +32,16 @@ app.kubernetes.io/component: operator
 ["lockbox-requester", "lockbox-internal-approver", "lockbox-approver", "lockbox-owner", "lockbox-eligible", "lockbox-administrator", "lockbox-auditor", "lockbox-settings-viewer"]
 {{- end }}
 
+{{/* The role that a dry run binds to try whether a grant would be taken. It never exists. */}}
+{{- define "lockbox.trialRole" -}}
+lockbox-trial
+{{- end }}
+
+{{/* The image that deadline Jobs name, and never run: the operator's own unless the values say otherwise. */}}
+{{- define "lockbox.deadlineJobImage" -}}
+{{- default (include "lockbox.image" .) (.Values.deadlineJob).image -}}
+{{- end }}
+
 {{/* ---- CEL: constants that are rendered into the policies ---- */}}
 
 {{/* A list of strings: ['a', 'b']. values.schema.json keeps quotes and backslashes out of them. */}}

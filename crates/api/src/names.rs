@@ -26,6 +26,13 @@ pub const CANARY: &str = "lockbox.dev/canary";
 /// Label of what is forged, by dry run, to see the admission policies refuse it. Not under `lockbox.dev/`, which nobody
 /// may write on a request.
 pub const TRIAL: &str = "trial.lockbox.dev/forged";
+/// Label of a deadline Job's Pod template and its selector. No Pod may bear it: the Job controller adopts Pods by label, and
+/// a Job does not end before its Pods do.
+pub const DEADLINE: &str = "lockbox.dev/deadline";
+/// The role that a trial binds, in place of a grant's own Role, which a dry run does not store. It never exists.
+pub const TRIAL_ROLE: &str = "lockbox-trial";
+/// A user whom nobody is: `.invalid` is reserved for that (RFC 2606).
+pub const NOBODY: &str = "nobody@lockbox.invalid";
 /// Label of everything in the chart; its value is [`MANAGER`].
 pub const NAME: &str = "app.kubernetes.io/name";
 /// Who manages an object.

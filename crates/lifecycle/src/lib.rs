@@ -17,7 +17,7 @@ pub mod history;
 pub mod jit;
 mod locks;
 pub mod people;
-mod placement;
+pub mod placement;
 pub mod policies;
 pub mod proofs;
 mod reason;

@@ -12,11 +12,12 @@ use k8s_openapi::{
 use lockbox_api::{Moment, time::from_kubernetes};
 
 /// The policies that the chart always makes; each has a binding of its own name.
-pub const REQUIRED: [&str; 19] = [
+pub const REQUIRED: [&str; 20] = [
     "lockbox-access-levels",
     "lockbox-assignments",
     "lockbox-bounds",
     "lockbox-crds",
+    "lockbox-deadline-pods",
     "lockbox-events",
     "lockbox-grants",
     "lockbox-operator-limits",
