@@ -31,7 +31,7 @@ const SAID_AFTER: u32 = 3;
 pub struct Requests {
     shared: Arc<Context>,
     /// The open requests.
-    requests: Store<Guarded<LockboxRequest>>,
+    open: Store<Guarded<LockboxRequest>>,
     /// Bindings of grants in namespaces.
     bindings: Store<PartialObjectMeta<RoleBinding>>,
     /// Bindings of grants in the cluster.
@@ -65,7 +65,7 @@ pub async fn reconcile(guarded: Arc<Guarded<LockboxRequest>>, ctx: Arc<Requests>
             return Ok(Requeue::requeue(LONGEST_SLEEP));
         }
     };
-    let wake = ctx.advance(request).await?;
+    let wake = Box::pin(ctx.advance(request)).await?;
     let wait = wake.map_or(LONGEST_SLEEP, |wake| until(wake, ctx.now()));
     Ok(Requeue::requeue(wait))
 }
@@ -98,11 +98,11 @@ impl Requests {
     /// Looks at these stores.
     pub fn new(
         shared: Arc<Context>,
-        requests: Store<Guarded<LockboxRequest>>,
+        open: Store<Guarded<LockboxRequest>>,
         bindings: Store<PartialObjectMeta<RoleBinding>>,
         cluster_bindings: Store<PartialObjectMeta<ClusterRoleBinding>>,
     ) -> Self {
-        Self { shared, requests, bindings, cluster_bindings, memory: Memory::default() }
+        Self { shared, open, bindings, cluster_bindings, memory: Memory::default() }
     }
 
     fn now(&self) -> Moment {
@@ -252,16 +252,12 @@ impl Requests {
     async fn read_request(&self, view: &mut View) -> Result<bool, Error> {
         let (namespace, name) = (view.request.namespace().unwrap_or_default(), view.request.name_any());
         let current = self.shared.cluster.read_request(&namespace, &name).await?;
-        match current.filter(|current| current.metadata.uid == view.request.metadata.uid) {
-            Some(current) => {
-                (view.request, view.outcomes.request_read) = (current, true);
-                Ok(true)
-            }
-            None => {
-                self.memory.forget(&view.request);
-                Ok(false)
-            }
-        }
+        let Some(current) = current.filter(|current| current.metadata.uid == view.request.metadata.uid) else {
+            self.memory.forget(&view.request);
+            return Ok(false);
+        };
+        (view.request, view.outcomes.request_read) = (current, true);
+        Ok(true)
     }
 
     /// Reads settings, assignments and role past every cache.
@@ -331,7 +327,7 @@ impl Requests {
         }
         let username = &request.spec.requester.username;
         let mut open = OpenRequests::default();
-        for other in self.requests.state() {
+        for other in self.open.state() {
             let Ok(other) = &other.0 else { continue };
             let phase = other.status.as_ref().and_then(|status| status.phase).unwrap_or_default();
             if phase.is_terminal() {

@@ -97,7 +97,7 @@ fn status(
             let more = if problems.len() > 1 { format!(" (and {} more)", problems.len() - 1) } else { String::new() };
             (Truth::False, "Invalid", clip(&format!("{first}{more}"), 1024))
         }
-        (None, Ok(_)) => (Truth::True, "Enabled", "requests are processed".to_owned()),
+        (None, Ok(())) => (Truth::True, "Enabled", "requests are processed".to_owned()),
         (None, Err(off)) => (Truth::True, off.reason.as_str(), off.message.clone()),
     };
     set(&mut status.conditions, "Ready", truth, reason, &message, now, settings.metadata.generation);
