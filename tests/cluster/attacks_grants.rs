@@ -575,7 +575,7 @@ fn a_stolen_token_of_the_operator_makes_no_grant_but_one_that_ends_and_binds_one
     refused(tried(job(here).set("/spec/template/spec/serviceAccountName", "default")), &[template]);
     refused(tried(job(here).set("/spec/template/spec/hostNetwork", true)), &[template]);
     // What policies of others make of a template that no Pod ever comes from is taken.
-    let other = crate::job(here, UID);
+    let other = self::job(here, UID);
     tried(other.clone().set("/spec/template/spec/containers/0/image", "registry.corp/none.invalid/none"))
         .expect("an image");
     tried(other.set("/spec/template/metadata/labels/team", "platform")).expect("a label");
