@@ -45,7 +45,8 @@ impl fmt::Display for Principal {
     }
 }
 
-/// Whether two user names belong to one person: identity providers differ in case alone, people do not.
+/// Whether two user names belong to one person: identity providers differ in case alone, people do not. The case of A to Z
+/// only, as CEL's `lowerAscii`: what the admission policies let in, the operator must count, and the other way round.
 pub fn same_user(one: &str, other: &str) -> bool {
-    one.to_lowercase() == other.to_lowercase()
+    one.eq_ignore_ascii_case(other)
 }
