@@ -68,12 +68,12 @@ impl Filler {
         if let Some(words) = schema["enum"].as_array() {
             return word(path, words, index);
         }
-        if schema["format"] == "date-time" {
-            return json!("2026-11-23T12:00:00.123456789Z");
-        }
         let most = limit(schema, "maxLength");
         let rules = schema["x-kubernetes-validations"].as_array().into_iter().flatten();
         let rules: String = rules.filter_map(|rule| rule["rule"].as_str()).collect();
+        if schema["format"] == "date-time" || rules.contains("timestamp(self)") {
+            return json!("2026-11-23T12:00:00.123456789Z");
+        }
         if rules.contains("[1-9][0-9]{0,3}d") {
             return json!("6d23h59m59s");
         }

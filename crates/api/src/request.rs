@@ -9,7 +9,11 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     AssignedRole, AuditAction, Circumstance, GrantForm, Identity, Origin, Phase, PrincipalKind, RuleEffect, Scope,
-    Verdict, duration::Duration, principal::Principal, rules, time::Moment,
+    Verdict,
+    duration::Duration,
+    principal::{LONGEST_NAME, MOST_GROUPS, Principal},
+    rules,
+    time::Moment,
 };
 
 /// Decisions that a request holds at most, on each side.
@@ -151,9 +155,9 @@ pub struct Requester {
     #[schemars(length(min = 1, max = 256))]
     #[x_kube(validation = rules::forbidden("!self.startsWith('system:')", "access is granted to people: a service account or component cannot ask for it"))]
     pub username: String,
-    /// All the groups that you are in; at most 64.
+    /// All the groups that you are in; at most 256.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 64), inner(length(min = 1, max = 256)))]
+    #[schemars(length(max = MOST_GROUPS), inner(length(min = 1, max = LONGEST_NAME)))]
     #[x_kube(merge_strategy = ListMerge::Atomic)]
     pub groups: Vec<String>,
     /// Attributes that your sign-in gave you, such as a second factor; at most 8 keys of 8 values.
@@ -194,6 +198,7 @@ pub struct SupportRequest {
     /// When it was opened.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(extend("maxLength" = 64))]
+    #[x_kube(validation = rules::moment())]
     pub opened_at: Option<Moment>,
     /// The engineer whom it is assigned to. When somebody else asks, everybody is told so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -212,6 +217,7 @@ pub struct SupportRequest {
 pub struct Note {
     /// When it was written.
     #[schemars(extend("maxLength" = 64))]
+    #[x_kube(validation = rules::moment())]
     pub at: Moment,
     /// Who wrote it.
     #[schemars(length(min = 1, max = 256))]
@@ -292,7 +298,7 @@ pub struct Decision {
     pub reason: Option<String>,
     /// The group through which you are an approver. Not needed when you are named yourself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 256))]
+    #[schemars(length(min = 1, max = LONGEST_NAME))]
     pub group: Option<String>,
     /// Shortens the time that was asked for, such as 4h, from 1s to 7d; never lengthens it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -321,7 +327,7 @@ pub struct InternalDecision {
     pub reason: Option<String>,
     /// The group through which you are an approver. Not needed when you are named yourself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 256))]
+    #[schemars(length(min = 1, max = LONGEST_NAME))]
     pub group: Option<String>,
 }
 
@@ -513,7 +519,7 @@ pub struct Approver {
     /// User or Group.
     pub kind: PrincipalKind,
     /// Name of the user or group.
-    #[schemars(length(min = 1, max = 256))]
+    #[schemars(length(min = 1, max = LONGEST_NAME))]
     pub name: String,
     /// The role that makes them an approver.
     pub role: AssignedRole,
@@ -535,7 +541,7 @@ pub struct ExcludedApprover {
     /// User or Group.
     pub kind: PrincipalKind,
     /// Name of the user or group.
-    #[schemars(length(min = 1, max = 256))]
+    #[schemars(length(min = 1, max = LONGEST_NAME))]
     pub name: String,
     /// Why, as one word.
     #[schemars(length(max = 64))]
@@ -550,12 +556,12 @@ pub struct ExcludedApprover {
 pub struct Barred {
     /// Their user names.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 64), inner(length(max = 256)))]
+    #[schemars(length(max = 64), inner(length(max = LONGEST_NAME)))]
     #[x_kube(merge_strategy = ListMerge::Atomic)]
     pub users: Vec<String>,
     /// Names of their groups.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 64), inner(length(max = 256)))]
+    #[schemars(length(max = 64), inner(length(max = LONGEST_NAME)))]
     #[x_kube(merge_strategy = ListMerge::Atomic)]
     pub groups: Vec<String>,
 }

@@ -23,10 +23,15 @@ pub fn definitions() -> [(&'static str, Value); 3] {
 ///    without it is ever stored.
 /// 3. `metav1.Condition` of k8s-openapi has no limits.
 /// 4. Formats that Kubernetes does not know (`uint32`…) are taken off.
+/// 5. `date-time` is taken off what people write: the API server takes more for one than its own CEL or we can read, and a
+///    stored moment that CEL cannot read fails every later write, status included. A CEL rule stands in its place.
 fn shipped(crd: &CustomResourceDefinition) -> Value {
     let mut value = serde_json::to_value(crd).unwrap_or_default();
     tidy(&mut value);
     if let Some(schema) = value.pointer_mut("/spec/versions/0/schema/openAPIV3Schema/properties") {
+        if let Some(spec) = schema.get_mut("spec") {
+            without_moments(spec);
+        }
         if let Some(required) = schema.pointer_mut("/spec/required").and_then(Value::as_array_mut) {
             required.retain(|field| field != "requester");
         }
@@ -39,6 +44,19 @@ fn shipped(crd: &CustomResourceDefinition) -> Value {
         }
     }
     value
+}
+
+fn without_moments(value: &mut Value) {
+    match value {
+        Value::Object(object) => {
+            if object.get("format").and_then(Value::as_str) == Some("date-time") {
+                object.remove("format");
+            }
+            object.values_mut().for_each(without_moments);
+        }
+        Value::Array(values) => values.iter_mut().for_each(without_moments),
+        _ => {}
+    }
 }
 
 fn tidy(value: &mut Value) {
