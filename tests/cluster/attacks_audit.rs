@@ -56,7 +56,7 @@ fn nobody_but_the_operator_writes_status_not_even_an_administrator_of_the_cluste
 }
 
 #[test]
-fn a_stolen_token_of_the_operator_neither_invents_an_approval_nor_moves_what_is_recorded() {
+fn a_stolen_token_of_the_operator_neither_approves_for_the_recorded_approvers_nor_moves_what_is_recorded() {
     let world = &*steady();
     let here = "stolen-status";
     world.subscription(here);

@@ -94,6 +94,42 @@ fn nobody_asks_in_anothers_name_or_with_facts_of_a_sign_in_that_they_do_not_have
 }
 
 #[test]
+fn somebody_in_hundreds_of_groups_with_long_names_asks_and_states_them_all() {
+    let world = &*WORLD;
+    let mut groups = vec!["provider:engineers".to_owned(), "provider:secure-workstations".to_owned()];
+    groups.extend((0..253).map(|n| format!("CN=Group {n},OU=O'Brien \\ Sons,DC={}", "x".repeat(150))));
+    groups.push(format!("CN=Long,DC={}", "x".repeat(280)));
+    let in_all: Vec<&str> = groups.iter().map(String::as_str).collect();
+    // As the API server fills them in (a request without a requester), and as somebody states them.
+    let made = |groups: &[&str], manifest: &Manifest| {
+        let user = world.cluster.user_with_extra(KIM, groups, &[]).unwrap();
+        world.pipe(&user, &["create", "--dry-run=server", "-o", "json", "-f", "-"], &manifest.to_string())
+    };
+    let filled: Value = serde_json::from_str(&made(&in_all, &request("sr-1").namespace("default")).unwrap()).unwrap();
+    assert_eq!(filled["spec"]["requester"]["groups"], json!(groups));
+    let stated = kims("default").set("/spec/requester/groups", json!(groups));
+    made(&in_all, &stated).unwrap();
+    let fewer: Vec<&str> = in_all.iter().copied().filter(|group| *group != "provider:secure-workstations").collect();
+    // In another order, and with one left out or one too many.
+    let turned: Vec<_> = groups.iter().rev().collect();
+    made(&in_all, &kims("default").set("/spec/requester/groups", json!(turned))).unwrap();
+    refused(
+        made(&in_all, &kims("default").set("/spec/requester/groups", json!(groups[1..]))),
+        &["add provider:engineers"],
+    );
+    refused(made(&fewer, &stated), &["a group that you are not in: provider:secure-workstations"]);
+    let one_more: Vec<&str> = in_all.iter().copied().chain(["one more"]).collect();
+    refused(made(&one_more, &request("sr-1").namespace("default")), &["spec.requester.groups", "256"]);
+    // More bytes than a request may have: the message says what to do.
+    let wide: Vec<_> = (0..250).map(|n| format!("{n}{}", "x".repeat(290))).collect();
+    let wide: Vec<&str> = ["provider:engineers"].into_iter().chain(wide.iter().map(String::as_str)).collect();
+    refused(
+        made(&wide, &request("sr-1").namespace("default")),
+        &["65536 bytes", "raise bounds.requestBytes in the chart"],
+    );
+}
+
+#[test]
 fn of_a_sign_in_only_what_the_rules_look_at_is_recorded() {
     let world = &*steady();
     let extra: &[(&str, &[&str])] =
@@ -348,18 +384,22 @@ fn hostile_content_is_refused_with_the_field_and_what_to_write() {
     let cases: Vec<(&str, Value, Vec<&str>)> = vec![
         // An empty name in a Role matches every call without a name, such as list.
         ("resources", object(""), vec!["spec.resources[0].name"]),
-        ("resources", object("*"), vec!["spec.resources[0].name", "should match"]),
-        ("resources", object("a/b"), vec!["spec.resources[0].name", "should match"]),
-        ("resources", json!([{"resource": "*", "name": "a"}]), vec!["spec.resources[0].resource", "should match"]),
+        ("resources", object("*"), vec!["spec.resources[0].name", "must be the name of one object"]),
+        ("resources", object("a/b"), vec!["spec.resources[0].name", "must be the name of one object"]),
+        (
+            "resources",
+            json!([{"resource": "*", "name": "a"}]),
+            vec!["spec.resources[0].resource", "must be the plural name of a kind"],
+        ),
         (
             "resources",
             json!([{"resource": "pods/exec", "name": "a"}]),
-            vec!["spec.resources[0].resource", "should match"],
+            vec!["spec.resources[0].resource", "must be the plural name of a kind"],
         ),
         (
             "resources",
             json!([{"resource": "pods", "name": "p:80/proxy"}]),
-            vec!["spec.resources[0].name", "should match"],
+            vec!["spec.resources[0].name", "must be the name of one object"],
         ),
         ("resources", json!([{"group": "*", "resource": "configmaps", "name": "a"}]), vec!["spec.resources[0].group"]),
         ("resources", json!([]), vec!["spec.resources", "at least 1"]),
@@ -377,8 +417,16 @@ fn hostile_content_is_refused_with_the_field_and_what_to_write() {
         ("supportRequest/url", json!("https://support.example:x@evil.example/1"), vec!["spec.supportRequest.url", url]),
         ("supportRequest/url", json!("http://support.example/1"), vec!["spec.supportRequest.url", url]),
         ("supportRequest/url", json!("javascript:alert(1)"), vec!["spec.supportRequest.url", url]),
-        ("supportRequest/id", json!("1\u{7}2"), vec!["spec.supportRequest.id", "should match"]),
-        ("accessLevel", json!("cluster-admin/../x"), vec!["spec.accessLevel", "should match"]),
+        (
+            "supportRequest/id",
+            json!("1\u{7}2"),
+            vec!["spec.supportRequest.id", "must be a number or reference without blanks"],
+        ),
+        (
+            "accessLevel",
+            json!("cluster-admin/../x"),
+            vec!["spec.accessLevel", "must be the name of an access level, such as ReadObjects"],
+        ),
         ("duration", json!("0"), vec!["spec.duration", length]),
         ("duration", json!("0s"), vec!["spec.duration", length]),
         ("duration", json!("-1h"), vec!["spec.duration", length]),
@@ -423,6 +471,26 @@ fn what_was_asked_for_cannot_be_changed_afterwards() {
         refused(world.patch(&world.kim(), "unchanged", "sr-1", &json!({"spec": {field: value}})), &["spec.", anew]);
     }
     let kim = world.kim();
+    // What is no object is refused by the definition, with the field, and not by what fills it in before.
+    for field in
+        ["cancellation", "release", "revocation", "decision", "internalDecision", "decisions", "internalDecisions"]
+    {
+        for value in [json!(true), json!("Approve"), json!(["Approve"]), json!(1)] {
+            let said = refused(
+                world.patch(&kim, "unchanged", "sr-1", &json!({"spec": {field: value}})),
+                &[&format!("spec.{field} in body must be of type object")],
+            );
+            assert!(!said.contains("policy"), "{said}");
+        }
+    }
+    let both = json!({"spec": {"decision": {"verdict": "Deny"}, "decisions": true}});
+    refused(world.patch(&kim, "unchanged", "sr-1", &both), &["spec.decisions in body must be of type object"]);
+    for value in [json!(true), json!("text"), json!([])] {
+        let manifest = kims("unchanged").set("/spec", value);
+        let said = refused(try_create(world, &kim, &manifest), &["spec"]);
+        assert!(!said.contains("policy '"), "{said}");
+    }
+    refused(try_create(world, &kim, &kims("unchanged").without("/spec")), &["spec: Required value"]);
     refused(world.patch(&kim, "unchanged", "sr-1", &json!({"spec": null})), &["spec"]);
     refused(json_patch(world, &kim, "unchanged", &json!([{"op": "remove", "path": "/spec"}])), &["spec"]);
     // A status in a patch of the main resource is left out by the API server.

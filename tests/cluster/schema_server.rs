@@ -19,8 +19,10 @@ use crate::schema_support::{
 
 /// What etcd takes at most, in bytes.
 const ETCD: usize = 1_572_864;
-/// Characters that the chart lets people put into the annotations of a request (`bounds.annotationCharacters`).
-const ANNOTATIONS: usize = 32_768;
+/// Bytes that the chart lets people put into the annotations of a request (`bounds.annotationBytes`).
+const ANNOTATIONS: usize = 4_096;
+/// Bytes of text that the chart lets people put into a request (`bounds.requestBytes`).
+const REQUEST: usize = 65_536;
 
 struct Server {
     cluster: Cluster,
@@ -194,6 +196,16 @@ fn the_definitions_are_taken_without_a_warning_and_can_be_applied_again() {
     });
 }
 
+/// The bytes of all texts in a value.
+fn bytes(value: &Value) -> usize {
+    match value {
+        Value::String(text) => text.len(),
+        Value::Array(items) => items.iter().map(bytes).sum(),
+        Value::Object(fields) => fields.values().map(bytes).sum(),
+        _ => 0,
+    }
+}
+
 /// A request at its limits: as it is created, what people write later, and its status.
 fn request_at_its_limits(ask: Filler, decide: Filler, status: Filler) -> (Value, Value, Value) {
     let kind = kind("LockboxRequest");
@@ -211,6 +223,14 @@ fn request_at_its_limits(ask: Filler, decide: Filler, status: Filler) -> (Value,
             _ => fresh["spec"][field] = ask.fill(&path, property, 0),
         }
     }
+    // Of the groups, as many as the chart lets into a request with these texts.
+    let mut left = REQUEST.saturating_sub(bytes(&without(&fresh, "/spec/requester/groups")["spec"]));
+    let groups = fresh["spec"]["requester"]["groups"].as_array_mut().unwrap();
+    groups.retain(|group| {
+        let fits = bytes(group) <= left;
+        left -= if fits { bytes(group) } else { left };
+        fits
+    });
     (placed(&fresh, "limits", &"n".repeat(63)), decided, status.fill(".status", &properties["status"], 0))
 }
 

@@ -78,7 +78,7 @@ fn names_as_directories_have_them_are_barred_like_any_other() {
         "CN=Joe,OU=Ops,DC=provider",
         "' || true || '",
     ];
-    let long = format!("CN={},OU=Groups,DC=provider,DC=example", "a".repeat(300));
+    let long = format!("CN={},OU=Groups,DC=provider,DC=example", "a".repeat(250));
     let groups = ["Domain Admins", r"PROVIDER\Cluster Admins", "it's us", &long, "https://sts.example/\u{fc}ber"];
     let world = World::installed(Options::default());
     let mut helm = world.cluster.helm(world.cluster.admin());

@@ -727,6 +727,26 @@ fn links() -> Vec<Case> {
     cases
 }
 
+/// Rules in the place of patterns: each says what to write.
+fn spelled() -> Vec<Case> {
+    let places = places(|rule| rule.starts_with("self.matches('^") && !rule.contains("timestamp"));
+    assert!(places.len() >= 12);
+    let mut cases = vec![];
+    for place in places {
+        let message = place.message.unwrap();
+        assert!(message.starts_with("must be "), "{}: {message}", place.field);
+        for text in ["no good", "\u{430}pp", "a*", "a\n"] {
+            // References are plain ASCII, and may hold an asterisk.
+            if text == "a*" && place.field.ends_with(".id") {
+                continue;
+            }
+            let object = with(&full(place.kind), &place.pointer, text);
+            cases.push(refuse(place.kind, format!("{} is {text:?}", place.field), object, &place.field, &message));
+        }
+    }
+    cases
+}
+
 fn moments() -> Vec<Case> {
     let mut cases = vec![];
     let places = places(|rule| rule.contains("timestamp(self)"));
@@ -744,7 +764,7 @@ fn moments() -> Vec<Case> {
             cases.push(refuse(place.kind, format!("{}: {text:?}", place.field), object, &place.field, WRITTEN_MOMENT));
         }
     }
-    assert_eq!(places.len(), 2);
+    assert!(places.len() >= 2);
     cases
 }
 
@@ -985,6 +1005,7 @@ fn groups() -> Vec<(&'static str, Vec<Case>)> {
         ("bounds", bounds()),
         ("links", links()),
         ("moments", moments()),
+        ("spelled", spelled()),
         ("hidden_characters", hidden_characters()),
         ("built_in_principals", built_in_principals()),
         ("assignments", assignments()),
@@ -1050,6 +1071,11 @@ fn a_duration_stays_within_its_bounds() {
 #[test]
 fn a_link_is_plain_https() {
     check(&links());
+}
+
+#[test]
+fn a_name_that_is_no_name_is_told_what_to_write() {
+    check(&spelled());
 }
 
 #[test]

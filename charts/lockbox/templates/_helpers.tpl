@@ -89,6 +89,14 @@ policy sees an update, the API server has put back the timestamps in managedFiel
 object != null && oldObject != null && object == oldObject
 {{- end }}
 
+{{/*
+Whether a field is there and is an object. Mutating policies see what the definition has not looked at yet.
+Usage: include "lockbox.cel.isMap" "object.spec"
+*/}}
+{{- define "lockbox.cel.isMap" -}}
+has({{ . }}) && type(dyn({{ . }})) == map
+{{- end }}
+
 {{/* The seconds of a duration text. Usage: include "lockbox.cel.seconds" "self.duration"; crates/api has the same. */}}
 {{- define "lockbox.cel.seconds" -}}
 (int('0' + {{ . }}.find('[0-9]{1,6}d').replace('d', '')) * 86400 + int('0' + {{ . }}.find('[0-9]{1,6}h').replace('h', '')) * 3600 + int('0' + {{ . }}.find('[0-9]{1,6}m').replace('m', '')) * 60 + int('0' + {{ . }}.find('[0-9]{1,6}s').replace('s', '')) * 1)

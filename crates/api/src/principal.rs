@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::{PrincipalKind, rules};
 
 /// Characters in the name of a group, or of a user who is named as one: a distinguished name of a directory fits.
-pub const LONGEST_NAME: usize = 512;
+pub const LONGEST_NAME: usize = 300;
 /// Groups of one person that a request records.
 pub const MOST_GROUPS: usize = 256;
 

@@ -100,11 +100,18 @@ pub(super) fn between(least: &str, most: &str) -> Rule {
         .message(format!("must be between {least} and {most}").as_str())
 }
 
-/// On a moment that people write: what the operator reads, and not all that the API server takes for a `date-time` (which
-/// is why such a field is shipped without that format). `timestamp` refuses days that a month does not have.
-pub(super) fn moment() -> Rule {
-    Rule::new(format!("self.matches('{MOMENT}') && timestamp(self) > timestamp('1000-01-01T00:00:00Z')"))
-        .message("must be a date and time such as 2026-11-21T08:12:00Z or 2026-11-21T09:12:00+01:00")
+/// On a name that people write: a rule in place of a `pattern`, which kubectl shows without a word.
+pub(super) fn spelled(pattern: &str, message: &'static str) -> Rule {
+    Rule::new(format!("self.matches('{pattern}')")).message(message)
+}
+
+/// On a moment that people write: what the operator reads, and not all that the API server takes for a `date-time`.
+/// `timestamp` refuses days that a month does not have. [`super::schema`] puts it in the place of that format.
+pub(super) fn moment() -> (String, &'static str) {
+    (
+        format!("self.matches('{MOMENT}') && timestamp(self) > timestamp('1000-01-01T00:00:00Z')"),
+        "must be a date and time such as 2026-11-21T08:12:00Z or 2026-11-21T09:12:00+01:00",
+    )
 }
 
 // A regular expression and not `getScheme` and `getHost`: the scheme's case would not matter to them, and

@@ -4,7 +4,7 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomRe
 use kube::CustomResourceExt;
 use serde_json::{Value, json};
 
-use super::{LockboxRequest, LockboxSettings, RoleAssignment};
+use super::{LockboxRequest, LockboxSettings, RoleAssignment, rules};
 
 /// All three, with the name of the file each is shipped in.
 pub fn definitions() -> [(&'static str, Value); 3] {
@@ -30,7 +30,7 @@ fn shipped(crd: &CustomResourceDefinition) -> Value {
     tidy(&mut value);
     if let Some(schema) = value.pointer_mut("/spec/versions/0/schema/openAPIV3Schema/properties") {
         if let Some(spec) = schema.get_mut("spec") {
-            without_moments(spec);
+            readable_moments(spec);
         }
         if let Some(required) = schema.pointer_mut("/spec/required").and_then(Value::as_array_mut) {
             required.retain(|field| field != "requester");
@@ -46,15 +46,17 @@ fn shipped(crd: &CustomResourceDefinition) -> Value {
     value
 }
 
-fn without_moments(value: &mut Value) {
+fn readable_moments(value: &mut Value) {
     match value {
         Value::Object(object) => {
             if object.get("format").and_then(Value::as_str) == Some("date-time") {
                 object.remove("format");
+                let (rule, message) = rules::moment();
+                object.insert("x-kubernetes-validations".into(), json!([{"rule": rule, "message": message}]));
             }
-            object.values_mut().for_each(without_moments);
+            object.values_mut().for_each(readable_moments);
         }
-        Value::Array(values) => values.iter_mut().for_each(without_moments),
+        Value::Array(values) => values.iter_mut().for_each(readable_moments),
         _ => {}
     }
 }
