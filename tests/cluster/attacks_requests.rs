@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::{
     steady,
-    support::{ALICE, KIM, Manifest, World, eventually, refused, request},
+    support::{ALICE, KIM, Manifest, World, eventually, merge, refused, request},
 };
 
 /// A request is tried, and nothing is stored even if it is accepted.
@@ -95,7 +95,7 @@ fn nobody_asks_in_anothers_name_or_with_facts_of_a_sign_in_that_they_do_not_have
 
 #[test]
 fn somebody_in_hundreds_of_groups_with_long_names_asks_and_states_them_all() {
-    let world = &*WORLD;
+    let world = &*steady();
     let mut groups = vec!["provider:engineers".to_owned(), "provider:secure-workstations".to_owned()];
     groups.extend((0..253).map(|n| format!("CN=Group {n},OU=O'Brien \\ Sons,DC={}", "x".repeat(150))));
     groups.push(format!("CN=Long,DC={}", "x".repeat(280)));
@@ -255,7 +255,7 @@ fn nobody_deletes_hides_or_fills_a_request_by_its_metadata() {
 
 #[test]
 fn a_request_is_bounded_in_bytes_whatever_its_texts_are_made_of() {
-    let world = &*WORLD;
+    let world = &*steady();
     let kim = world.kim();
     let wide = |characters: usize| "\u{1f600}".repeat(characters);
     let note = |characters: usize| json!({"at": "2026-11-21T09:40:00Z", "by": "robin", "note": wide(characters)});
@@ -312,7 +312,7 @@ fn a_request_is_bounded_in_bytes_whatever_its_texts_are_made_of() {
 
 #[test]
 fn after_its_creation_nobody_writes_anything_to_a_request_but_what_is_decided_about_it() {
-    let world = &*WORLD;
+    let world = &*steady();
     let here = "afterwards";
     world.subscription(here);
     // As somebody does who uses server-side apply from the beginning.
@@ -590,7 +590,7 @@ fn only_an_approver_of_the_snapshot_decides_and_only_in_their_own_name() {
 
 #[test]
 fn an_approval_that_could_not_count_is_refused_and_its_author_decides_again() {
-    let world = &*WORLD;
+    let world = &*steady();
     let here = "could-not-count";
     world.subscription(here);
     world.assign(here, "approvers", "Group", "contoso:approvers", "LockboxApprover");
@@ -601,7 +601,7 @@ fn an_approval_that_could_not_count_is_refused_and_its_author_decides_again() {
     let alice = world.alice();
     let approve = |more: Value| {
         let mut decision = json!({"verdict": "Approve"});
-        support::merge(&mut decision, &more);
+        merge(&mut decision, &more);
         world.patch(&alice, here, "sr-1", &json!({"spec": {"decision": decision}}))
     };
     let longer = "an approval can shorten the access, not lengthen it: spec.decisions has ";
@@ -623,7 +623,7 @@ fn an_approval_that_could_not_count_is_refused_and_its_author_decides_again() {
 
 #[test]
 fn the_providers_people_do_not_decide_in_another_spelling_of_their_name() {
-    let world = &*WORLD;
+    let world = &*crate::WORLD;
     let here = "another-spelling";
     world.subscription(here);
     world.assign(here, "approvers", "Group", "contoso:approvers", "LockboxApprover");
@@ -632,7 +632,8 @@ fn the_providers_people_do_not_decide_in_another_spelling_of_their_name() {
     ]);
     {
         let _settings = world.with_settings(&json!({"provider": {"engineers": engineers}}));
-        world.ask(here, "sr-1");
+        world.create_as(&world.kim(), &request("sr-1").namespace(here).to_string()).unwrap();
+        world.wait_for_phase(here, "sr-1", "CustomerNotified");
     }
     let barred = &world.request(here, "sr-1")["status"]["barred"];
     assert!(barred["users"].to_string().contains("lena@provider.example"), "{barred}");
