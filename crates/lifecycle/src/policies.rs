@@ -12,7 +12,7 @@ use k8s_openapi::{
 use lockbox_api::{Moment, time::from_kubernetes};
 
 /// The policies that the chart always makes; each has a binding of its own name.
-pub const REQUIRED: [&str; 20] = [
+pub const REQUIRED: [&str; 22] = [
     "lockbox-access-levels",
     "lockbox-assignments",
     "lockbox-bounds",
