@@ -119,7 +119,8 @@ const VALUES: &[(&str, &[&str])] = &[
     ("provider.onlyThroughLockbox", &["provider.onlyThroughLockbox=true", r#"provider.users=["kim"]"#]),
     ("settings.readableBy", &[r#"settings.readableBy=["contoso:all"]"#]),
     ("protectedNamespaces", &[r#"protectedNamespaces=["vault"]"#]),
-    ("bounds.annotationCharacters", &["bounds.annotationCharacters=2048"]),
+    ("bounds.annotationBytes", &["bounds.annotationBytes=2048"]),
+    ("bounds.requestBytes", &["bounds.requestBytes=131072"]),
     ("quotas.requests", &["quotas.requests=100"]),
     ("quotas.namespaces", &[r#"quotas.namespaces=["contoso-prod"]"#, "quotas.requests=100"]),
     ("controllers.garbageCollector", &[r#"controllers.garbageCollector="system:kube-controller-manager""#]),
@@ -216,7 +217,8 @@ fn unknown_and_unfit_values_are_refused_by_name() {
         ("grants.labels={\"lockbox.dev/request\":\"sr-1\"}", "invalid propertyName 'lockbox.dev/request'"),
         ("deadlineJob.labels={\"team\":\"no blanks\"}", "'/deadlineJob/labels/team'"),
         ("image.digest=\"latest\"", "'/image/digest'"),
-        ("provider.users=[\"o'neill\"]", "'/provider/users/0'"),
+        ("provider.users=[\"two\\nlines\"]", "'/provider/users/0'"),
+        ("controllers.job=\"it's\"", "'/controllers/job'"),
         (
             "bootstrap.globalAdministrators=[{\"kind\":\"Robot\",\"name\":\"x\"}]",
             "'/bootstrap/globalAdministrators/0/kind'",
@@ -273,12 +275,14 @@ fn the_operator_looks_for_every_policy_that_the_chart_always_makes() {
 }
 
 #[test]
-fn the_policy_on_deletion_has_the_phases_in_which_a_request_is_finished() {
+fn the_policy_on_deletion_has_the_phases_in_which_there_is_access() {
     let first = &expressions("lockbox-requests-delete")[0];
-    let finished: BTreeSet<String> = quoted(first).into_iter().collect();
-    let expected: BTreeSet<String> =
-        Phase::ALL.iter().filter(|phase| phase.is_terminal()).map(ToString::to_string).collect();
-    assert_eq!(finished, expected);
+    let granted: BTreeSet<String> = quoted(first).into_iter().collect();
+    // From the approval on, until it is over: whatever can still become a grant's end.
+    let ends = [Phase::Completed, Phase::Revoked];
+    let has_access = |phase: &&Phase| phase.next().iter().any(|next| ends.contains(next));
+    let expected: BTreeSet<String> = Phase::ALL.iter().filter(has_access).map(ToString::to_string).collect();
+    assert_eq!(granted, expected);
 }
 
 fn rule(group: &str, resource: &str, verb: &str) -> PolicyRule {
@@ -388,6 +392,106 @@ fn the_api_server_finds_no_mistake_in_any_policy() {
             })
             .then_some(())
     });
+}
+
+/// As the migration of stored versions and the rotation of encryption keys do it, for everything that a policy guards.
+#[test]
+fn objects_that_are_written_back_unchanged_pass_whoever_writes_them() {
+    let world = &*WORLD;
+    world.subscription("rewritten");
+    world.grant("rewritten", "sr-1");
+    eventually("the Events are published", || (world.events("rewritten", "sr-1").len() == 3).then_some(()));
+    // Somebody who may write everything, and administers nothing of Lockbox's.
+    let rules = json!([{
+        "apiGroups": ["lockbox.dev", "batch", "rbac.authorization.k8s.io", "apiextensions.k8s.io", "events.k8s.io"],
+        "resources": ["lockboxrequests", "lockboxsettings", "roleassignments", "jobs", "roles", "rolebindings", "clusterroles",
+            "customresourcedefinitions", "events"],
+        "verbs": ["get", "list", "update"],
+    }]);
+    let role = json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole", "metadata": {"name": "migrator"}, "rules": rules});
+    world.apply_as(world.cluster.admin(), &role.to_string()).unwrap();
+    world.admin(&["create", "clusterrolebinding", "migrator", "--clusterrole=migrator", "--user=migrator"]).unwrap();
+    let migrator = world.user("migrator", &[]);
+    for path in [
+        "/apis/lockbox.dev/v1alpha1/namespaces/rewritten/lockboxrequests",
+        "/apis/lockbox.dev/v1alpha1/namespaces/rewritten/roleassignments",
+        "/apis/lockbox.dev/v1alpha1/namespaces/lockbox-tenant/roleassignments",
+        "/apis/lockbox.dev/v1alpha1/lockboxsettings",
+        "/apis/batch/v1/namespaces/rewritten/jobs",
+        "/apis/rbac.authorization.k8s.io/v1/namespaces/rewritten/roles",
+        "/apis/rbac.authorization.k8s.io/v1/namespaces/rewritten/rolebindings",
+        "/apis/rbac.authorization.k8s.io/v1/clusterroles",
+        "/apis/apiextensions.k8s.io/v1/customresourcedefinitions",
+        // By the API in which the operator writes them.
+        "/apis/events.k8s.io/v1/namespaces/rewritten/events",
+    ] {
+        let read =
+            || -> Value { serde_json::from_str(&world.kubectl(&migrator, &["get", "--raw", path]).unwrap()).unwrap() };
+        let list = read();
+        let items = list["items"].as_array().unwrap();
+        let ours = |name: &str| !path.ends_with("/clusterroles") || name.starts_with("lockbox-");
+        let mut written = 0;
+        for item in items {
+            let name = item["metadata"]["name"].as_str().unwrap();
+            if !ours(name) {
+                continue;
+            }
+            // Somebody may write the object in between: then it is a conflict, and the object is read again.
+            eventually("it is written back", || {
+                let one = format!("{path}/{name}");
+                let before: Value =
+                    serde_json::from_str(&world.kubectl(&migrator, &["get", "--raw", &one]).unwrap()).unwrap();
+                match world.pipe(&migrator, &["replace", "--raw", &one, "-f", "-"], &before.to_string()) {
+                    Ok(after) => {
+                        let after: Value = serde_json::from_str(&after).unwrap();
+                        assert_eq!(
+                            after["metadata"]["resourceVersion"], before["metadata"]["resourceVersion"],
+                            "{one}"
+                        );
+                        Some(())
+                    }
+                    Err(said) => {
+                        assert!(said.contains("the object has been modified"), "{one}: {said}");
+                        None
+                    }
+                }
+            });
+            written += 1;
+        }
+        assert!(written > 0, "{path}");
+    }
+    let annotated = ["annotate", "clusterrole", "lockbox-shell", "a=b"];
+    let refused = world.kubectl(&migrator, &annotated).unwrap_err();
+    assert!(refused.contains("cannot patch"), "{refused}");
+    let shell = world.get("clusterrole", "default", "lockbox-shell");
+    let changed = support::Manifest(shell).set("/metadata/annotations/a", "b").to_string();
+    let refused = world.pipe(&migrator, &["replace", "-f", "-"], &changed).unwrap_err();
+    assert!(refused.contains("by Global Administrators alone"), "{refused}");
+}
+
+#[test]
+fn the_policies_reckon_durations_as_the_definitions_do() {
+    let policy = expressions("lockbox-requests-decide").join("\n");
+    for x in ["variables.after[k].duration", "oldObject.status.duration"] {
+        assert!(policy.contains(&lockbox_api::duration::seconds(x)), "{x}:\n{policy}");
+    }
+}
+
+#[test]
+fn the_policy_on_events_has_the_reasons_of_the_code() {
+    let policy = rendered("ValidatingAdmissionPolicy", "lockbox-events");
+    let conditions = policy["spec"]["matchConditions"].as_array().unwrap();
+    let about = conditions.iter().find(|condition| condition["name"] == "about-lockbox").unwrap();
+    let (_, reasons) = about["expression"].as_str().unwrap().split_once("reason.orValue('') in [").unwrap();
+    let (reasons, _) = reasons.split_once(']').unwrap();
+    let reasons: BTreeSet<String> = quoted(reasons).into_iter().collect();
+    // The schema has every action; the settings have Events of their own.
+    let actions = &lockbox_api::schema::definitions()[0].1["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]
+        ["status"]["properties"]["history"]["items"]["properties"]["action"];
+    let mut expected: BTreeSet<String> = serde_json::from_value(actions["enum"].clone()).unwrap();
+    assert!(expected.len() >= 20, "{expected:?}");
+    expected.extend(["EnableLockbox", "DisableLockbox", "ChangeSettings"].map(str::to_owned));
+    assert_eq!(reasons, expected);
 }
 
 /// What the operator may and does not do in the workflow below, and why it needs the right all the same.

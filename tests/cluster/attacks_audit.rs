@@ -8,7 +8,8 @@ use crate::{
     support::{self, ALICE, KIM, World, eventually, refused},
 };
 
-const EVENTS: &str = "events about Lockbox's kinds, or in its name, are written by the lockbox operator alone";
+const EVENTS: &str =
+    "events about Lockbox's kinds, in its name, or with a reason of its own, are written by the lockbox operator alone";
 
 fn patch_status(world: &World, user: &User, namespace: &str, patch: &Value) -> Result<String, String> {
     let patch = patch.to_string();
@@ -55,7 +56,7 @@ fn nobody_but_the_operator_writes_status_not_even_an_administrator_of_the_cluste
 }
 
 #[test]
-fn a_stolen_token_of_the_operator_neither_invents_an_approval_nor_moves_what_is_recorded() {
+fn a_stolen_token_of_the_operator_neither_approves_for_the_recorded_approvers_nor_moves_what_is_recorded() {
     let world = &*steady();
     let here = "stolen-status";
     world.subscription(here);
@@ -159,7 +160,7 @@ fn nobody_forges_edits_or_deletes_an_event_of_the_audit_trail() {
         let mut event = json!({
             "apiVersion": "v1", "kind": "Event", "metadata": {"name": name, "namespace": here},
             "involvedObject": {"apiVersion": "v1", "kind": "Pod", "name": "shop-0", "namespace": here},
-            "reason": "ApproveLockboxRequest", "message": "Approve Lockbox Request", "type": "Normal",
+            "reason": "Pulled", "message": "Approve Lockbox Request", "type": "Normal",
             "source": {"component": "example"},
         });
         support::merge(&mut event, &changes);
@@ -172,6 +173,20 @@ fn nobody_forges_edits_or_deletes_an_event_of_the_audit_trail() {
         event("forged", about("lockbox.dev/v9", "Anything")),
         event("forged", about("example.org/v1", "LockboxRequest")),
         event("forged", about("lockbox.dev/v1alpha1", "RoleAssignment")),
+        // Found by its reason alone, whatever it is about.
+        event("forged", json!({"reason": "ApproveLockboxRequest"})),
+        event("forged", json!({"reason": "EnableLockbox"})),
+        // kubectl shows each of these as lockboxrequest/sr-1; the last has the sign for kelvin.
+        event("forged", about("", "lockboxrequest")),
+        event("forged", about("LOCKBOX.DEV/v1alpha1", "Anything")),
+        event("forged", about("", "LockboxRequests")),
+        event("forged", about("", "Loc\u{212a}boxRequest")),
+        event("forged", about("", "roleassignment")),
+        event("forged", json!({"related": {"apiVersion": "lockbox.dev/v1alpha1", "kind": "LockboxRequest", "name": "sr-1"}})),
+        event("forged", json!({"involvedObject": {
+            "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding", "name": format!("lockbox-grant-{uid}")}})),
+        event("forged", json!({"source": {"component": "Lockbox"}})),
+        event("forged", json!({"reportingComponent": "lockbox.dev", "reportingInstance": "a"})),
         event("forged", json!({"source": {"component": "lockbox-operator"}})),
         event("forged", json!({"source": {"component": "lockbox.dev/operator"}})),
         event("forged", json!({"reportingComponent": "lockbox.dev/operator", "reportingInstance": "a"})),
@@ -179,13 +194,13 @@ fn nobody_forges_edits_or_deletes_an_event_of_the_audit_trail() {
         json!({
             "apiVersion": "events.k8s.io/v1", "kind": "Event", "metadata": {"name": "forged", "namespace": here},
             "regarding": {"apiVersion": "lockbox.dev/v1alpha1", "kind": "LockboxRequest", "name": "sr-1", "namespace": here},
-            "reason": "ApproveLockboxRequest", "action": "Approve", "note": "forged", "type": "Normal",
+            "reason": "Pulled", "action": "Approve", "note": "forged", "type": "Normal",
             "eventTime": "2026-11-23T12:00:00.000000Z", "reportingController": "example.org/a", "reportingInstance": "a",
         }).to_string(),
         json!({
             "apiVersion": "events.k8s.io/v1", "kind": "Event", "metadata": {"name": "forged", "namespace": here},
             "regarding": {"apiVersion": "v1", "kind": "Pod", "name": "a", "namespace": here},
-            "reason": "ApproveLockboxRequest", "action": "Approve", "note": "forged", "type": "Normal",
+            "reason": "Pulled", "action": "Approve", "note": "forged", "type": "Normal",
             "eventTime": "2026-11-23T12:00:00.000000Z", "reportingController": "lockbox.dev/operator", "reportingInstance": "a",
         }).to_string(),
     ] {
@@ -202,9 +217,20 @@ fn nobody_forges_edits_or_deletes_an_event_of_the_audit_trail() {
         refused(world.kubectl(user, &["delete", "event", &first, "-n", here]), &[EVENTS]);
     }
     refused(world.kubectl(&nina, &["delete", "events", "--all", "-n", here]), &[EVENTS]);
-    let onto = json!({"reportingComponent": "lockbox.dev/operator"}).to_string();
     world.create_as(&nina, &event("turned", json!({}))).unwrap();
-    refused(world.kubectl(&nina, &["patch", "event", "turned", "-n", here, "--type=merge", "-p", &onto]), &[EVENTS]);
+    for onto in [json!({"reportingComponent": "lockbox.dev/operator"}), json!({"reason": "DenyLockboxRequest"})] {
+        let patch = ["patch", "event", "turned", "-n", here, "--type=merge", "-p", &onto.to_string()];
+        refused(world.kubectl(&nina, &patch), &[EVENTS]);
+    }
+    // What the documents tell people to ask is answered by the operator alone.
+    let created = "--field-selector=reason=CreateLockboxRequest,reportingComponent=lockbox.dev/operator";
+    let answer = world.admin(&["get", "events", "-n", here, created, "-o", "name"]).unwrap();
+    assert_eq!(answer.trim(), format!("event/lockbox.{uid}.0001"));
+    // The cluster's own controller still reports about a deadline Job.
+    let controller = ["create", "--as=system:serviceaccount:kube-system:job-controller", "-f", "-"];
+    let job =
+        json!({"involvedObject": {"apiVersion": "batch/v1", "kind": "Job", "name": format!("lockbox-grant-{uid}")}});
+    world.pipe(world.cluster.admin(), &controller, &event("about-a-job", job)).unwrap();
     refused(
         world.kubectl(&thief(world), &["delete", "event", &first, "-n", here]),
         &["cannot delete resource \"events\""],
@@ -217,7 +243,7 @@ fn nobody_forges_edits_or_deletes_an_event_of_the_audit_trail() {
 }
 
 #[test]
-fn a_request_that_is_pending_or_grants_access_is_deleted_by_nobody_and_a_finished_one_by_administrators() {
+fn the_record_of_an_access_is_deleted_by_nobody_while_there_is_access_and_otherwise_by_administrators() {
     let world = &*steady();
     let here = "deleted";
     world.subscription(here);
@@ -237,32 +263,34 @@ fn a_request_that_is_pending_or_grants_access_is_deleted_by_nobody_and_a_finishe
     let delete = |user: &User, more: &[&str]| {
         world.kubectl(user, &[&["delete", "lbr", "-n", here, "--wait=false"][..], more].concat())
     };
-    let unfinished = "a request is deleted only when it is finished; this one is ";
-    for user in [&nina, &world.ada(), world.cluster.admin()] {
-        refused(
-            delete(user, &["sr-1"]),
-            &[unfinished, "CustomerNotified: end it first (spec.cancellation, or a Deny)"],
-        );
-        refused(delete(user, &["sr-1", "--cascade=orphan"]), &[unfinished]);
-        refused(delete(user, &["--all"]), &[unfinished]);
+    let administrators = "only a Global Administrator deletes it";
+    for arguments in [&["sr-1"][..], &["sr-1", "--cascade=orphan"], &["--all"]] {
+        refused(delete(&nina, arguments), &[administrators]);
     }
     for user in [&world.kim(), &world.alice(), &thief(world)] {
         refused(delete(user, &["sr-1"]), &["cannot delete resource \"lockboxrequests\""]);
     }
     world.decide(&world.alice(), here, "sr-1", "Approve").unwrap();
     world.wait_for_phase(here, "sr-1", "AccessGranted");
+    let live = "a request is not deleted while there is access; this one is ";
     for user in [&nina, &world.ada(), world.cluster.admin()] {
         refused(
             delete(user, &["sr-1"]),
-            &[unfinished, "AccessGranted: end the access first (spec.release, spec.revocation)"],
+            &[live, "AccessGranted: end the access first (spec.release, spec.revocation)"],
         );
-        refused(delete(user, &["sr-1", "--cascade=orphan"]), &[unfinished]);
+        refused(delete(user, &["sr-1", "--cascade=orphan"]), &[live]);
+        refused(delete(user, &["--all"]), &[live]);
     }
     world.patch(&world.alice(), here, "sr-1", &json!({"spec": {"revocation": {"reason": "enough"}}})).unwrap();
     world.wait_until_closed(here, "sr-1");
-    refused(delete(&nina, &["sr-1"]), &["only a Global Administrator deletes it"]);
+    refused(delete(&nina, &["sr-1"]), &[administrators]);
     refused(delete(&world.alice(), &["sr-1"]), &["cannot delete resource \"lockboxrequests\""]);
     delete(&world.ada(), &["sr-1"]).unwrap();
     // The Events of a request outlive it.
     assert!(!world.events(here, "sr-1").is_empty());
+    // What waits can be cleared away, whatever the operator makes of it.
+    for name in ["waits", "another"] {
+        world.ask(here, name);
+        delete(&world.ada(), &[name]).unwrap();
+    }
 }

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::{
     steady,
-    support::{ALICE, KIM, Manifest, World, eventually, refused, request},
+    support::{ALICE, KIM, Manifest, World, eventually, merge, refused, request},
 };
 
 /// A request is tried, and nothing is stored even if it is accepted.
@@ -94,6 +94,42 @@ fn nobody_asks_in_anothers_name_or_with_facts_of_a_sign_in_that_they_do_not_have
 }
 
 #[test]
+fn somebody_in_hundreds_of_groups_with_long_names_asks_and_states_them_all() {
+    let world = &*steady();
+    let mut groups = vec!["provider:engineers".to_owned(), "provider:secure-workstations".to_owned()];
+    groups.extend((0..253).map(|n| format!("CN=Group {n},OU=O'Brien \\ Sons,DC={}", "x".repeat(150))));
+    groups.push(format!("CN=Long,DC={}", "x".repeat(280)));
+    let in_all: Vec<&str> = groups.iter().map(String::as_str).collect();
+    // As the API server fills them in (a request without a requester), and as somebody states them.
+    let made = |groups: &[&str], manifest: &Manifest| {
+        let user = world.cluster.user_with_extra(KIM, groups, &[]).unwrap();
+        world.pipe(&user, &["create", "--dry-run=server", "-o", "json", "-f", "-"], &manifest.to_string())
+    };
+    let filled: Value = serde_json::from_str(&made(&in_all, &request("sr-1").namespace("default")).unwrap()).unwrap();
+    assert_eq!(filled["spec"]["requester"]["groups"], json!(groups));
+    let stated = kims("default").set("/spec/requester/groups", json!(groups));
+    made(&in_all, &stated).unwrap();
+    let fewer: Vec<&str> = in_all.iter().copied().filter(|group| *group != "provider:secure-workstations").collect();
+    // In another order, and with one left out or one too many.
+    let turned: Vec<_> = groups.iter().rev().collect();
+    made(&in_all, &kims("default").set("/spec/requester/groups", json!(turned))).unwrap();
+    refused(
+        made(&in_all, &kims("default").set("/spec/requester/groups", json!(groups[1..]))),
+        &["add provider:engineers"],
+    );
+    refused(made(&fewer, &stated), &["a group that you are not in: provider:secure-workstations"]);
+    let one_more: Vec<&str> = in_all.iter().copied().chain(["one more"]).collect();
+    refused(made(&one_more, &request("sr-1").namespace("default")), &["spec.requester.groups", "256"]);
+    // More bytes than a request may have: the message says what to do.
+    let wide: Vec<_> = (0..250).map(|n| format!("{n}{}", "x".repeat(290))).collect();
+    let wide: Vec<&str> = ["provider:engineers"].into_iter().chain(wide.iter().map(String::as_str)).collect();
+    refused(
+        made(&wide, &request("sr-1").namespace("default")),
+        &["65536 bytes", "raise bounds.requestBytes in the chart"],
+    );
+}
+
+#[test]
 fn of_a_sign_in_only_what_the_rules_look_at_is_recorded() {
     let world = &*steady();
     let extra: &[(&str, &[&str])] =
@@ -168,6 +204,12 @@ fn no_request_reaches_the_clusters_own_namespaces_or_the_wrong_scope() {
     try_create(world, &kim, &kims("default").set("/metadata/name", "a".repeat(63))).unwrap();
 }
 
+/// What a policy of Lockbox refused, whichever of several it was that answered.
+#[track_caller]
+fn denied(answer: Result<String, String>) {
+    refused(answer, &["ValidatingAdmissionPolicy 'lockbox-", "denied request"]);
+}
+
 #[test]
 fn nobody_deletes_hides_or_fills_a_request_by_its_metadata() {
     let world = &*steady();
@@ -176,35 +218,159 @@ fn nobody_deletes_hides_or_fills_a_request_by_its_metadata() {
     let kim = world.kim();
     // An owner that does not exist: the garbage collector, which is exempt elsewhere, would delete request and history.
     let owner = json!([{"apiVersion": "v1", "kind": "ConfigMap", "name": "gone", "uid": "00000000-0000-0000-0000-000000000001"}]);
+    let finalizer = json!(["example.org/stay"]);
     for user in [&kim, &world.alice(), &world.ada(), world.cluster.admin()] {
         let patch = |metadata: Value| world.patch(user, "metadata", "sr-1", &json!({"metadata": metadata}));
-        refused(patch(json!({"ownerReferences": owner})), &["metadata.ownerReferences stays empty"]);
-        refused(patch(json!({"finalizers": ["example.org/stay"]})), &["metadata.finalizers stays empty"]);
-        refused(
-            patch(json!({"labels": {"lockbox.dev/access-level": "true"}})),
-            &["under lockbox.dev/ are the operator's"],
-        );
+        denied(patch(json!({"ownerReferences": owner})));
+        denied(patch(json!({"finalizers": finalizer})));
+        denied(patch(json!({"labels": {"lockbox.dev/access-level": "true"}})));
     }
-    let patch = |metadata: Value| world.patch(&kim, "metadata", "sr-1", &json!({"metadata": metadata}));
-    refused(
-        patch(json!({"annotations": {"lockbox.dev/access-until": "2099-01-01T00:00:00Z"}})),
-        &["use a prefix of your own"],
-    );
-    let said = refused(
-        patch(json!({"annotations": {"a": "x".repeat(40_000)}})),
-        &["metadata.annotations may have 32768 characters"],
-    );
-    assert!(said.contains("40001") && said.contains("kubectl create"), "{said}");
-    let labels: serde_json::Map<_, _> = (0..33).map(|n| (format!("example.org/l{n}"), json!("x"))).collect();
-    refused(patch(json!({"labels": labels})), &["metadata.labels may have 32 entries, and has 33"]);
-    for (field, value) in [("ownerReferences", owner), ("finalizers", json!(["example.org/stay"]))] {
+    // Beside something that may be written, they are not let in either.
+    let beside = json!({"metadata": {"ownerReferences": owner}, "spec": {"cancellation": {"reason": "solved"}}});
+    refused(world.patch(&kim, "metadata", "sr-1", &beside), &["metadata.ownerReferences stays empty"]);
+    let create = |field: &str, value: Value| {
         let manifest = kims("metadata").set("/metadata/name", "sr-2").set(&format!("/metadata/{field}"), value);
-        refused(try_create(world, &kim, &manifest), &[&format!("metadata.{field} stays empty")]);
+        try_create(world, &kim, &manifest)
+    };
+    for (field, value) in [("ownerReferences", owner), ("finalizers", finalizer)] {
+        refused(create(field, value), &[&format!("metadata.{field} stays empty")]);
     }
-    let manifest =
-        kims("metadata").set("/metadata/name", "sr-2").set("/metadata/labels", json!({"lockbox.dev/request": "sr-1"}));
-    refused(try_create(world, &kim, &manifest), &["use a prefix of your own"]);
+    for field in ["labels", "annotations"] {
+        refused(create(field, json!({"lockbox.dev/request": "sr-1"})), &["use a prefix of your own"]);
+        let many = |count: usize| -> Value { (0..count).map(|n| (format!("example.org/l{n}"), json!("x"))).collect() };
+        create(field, many(32)).unwrap();
+        refused(create(field, many(33)), &[&format!("metadata.{field} may have 32 entries, and has 33")]);
+        // Nothing that costs more than to count them is done with thousands.
+        refused(create(field, many(6_000)), &[&format!("metadata.{field} may have 32 entries, and has 6000")]);
+    }
+    // In bytes: each of these characters has four. A key has one byte here.
+    create("annotations", json!({"a": "\u{1f600}".repeat(1_023), "b": "xx"})).unwrap();
+    let said = refused(
+        create("annotations", json!({"a": "\u{1f600}".repeat(1_023), "b": "xxx"})),
+        &["metadata.annotations may have 4096 bytes in all, and has 4097"],
+    );
+    assert!(said.contains("kubectl create"), "{said}");
     assert_eq!(world.phase("metadata", "sr-1"), "CustomerNotified");
+}
+
+#[test]
+fn a_request_is_bounded_in_bytes_whatever_its_texts_are_made_of() {
+    let world = &*steady();
+    let kim = world.kim();
+    let wide = |characters: usize| "\u{1f600}".repeat(characters);
+    let note = |characters: usize| json!({"at": "2026-11-21T09:40:00Z", "by": "robin", "note": wide(characters)});
+    let large = |notes: usize| {
+        kims("default")
+            .set("/spec/justification", wide(4_096))
+            .set("/spec/supportRequest/history", vec![note(1_024); notes])
+    };
+    try_create(world, &kim, &large(11)).unwrap();
+    let said =
+        refused(try_create(world, &kim, &large(12)), &["a request may have 65536 bytes of text, and this one has"]);
+    // Every text counts: one byte more in any of them is one byte more in all.
+    let counted = |said: &str| -> usize {
+        let (_, rest) = said.split_once("and this one has ").unwrap();
+        rest.split_once(' ').unwrap().0.parse().unwrap()
+    };
+    let whole = large(12)
+        .set("/spec/incident", json!({"id": "INC-7", "url": "https://support.example/7", "summary": "s"}))
+        .set("/spec/escalation", json!({"team": "t", "reason": "r"}));
+    let before = counted(&refused(try_create(world, &kim, &whole), &["bytes of text"]));
+    assert!(before > counted(&said), "incident and escalation count");
+    for field in [
+        "supportRequest/id",
+        "supportRequest/url",
+        "supportRequest/summary",
+        "supportRequest/openedBy",
+        "supportRequest/assignedTo",
+        "supportRequest/history/0/by",
+        "incident/id",
+        "incident/url",
+        "incident/summary",
+        "escalation/team",
+        "escalation/reason",
+        "resources/0/resource",
+        "resources/0/name",
+    ] {
+        let pointer = format!("/spec/{field}");
+        let text = whole.0.pointer(&pointer).and_then(Value::as_str).unwrap_or_else(|| panic!("{field}"));
+        let longer = whole.clone().set(&pointer, format!("{text}x"));
+        assert_eq!(counted(&refused(try_create(world, &kim, &longer), &["bytes of text"])), before + 1, "{field}");
+    }
+    let grouped = whole.clone().set("/spec/resources/0/group", "x");
+    assert_eq!(counted(&refused(try_create(world, &kim, &grouped), &["bytes of text"])), before + 1);
+    // What is a fact of the sign-in counts too.
+    let extra: &[(&str, &[&str])] = &[("provider.example/amr", &["mfa"])];
+    let groups = &["provider:engineers", "provider:secure-workstations", "provider:night-shift"];
+    let more = world.cluster.user_with_extra(KIM, groups, extra).unwrap();
+    let stated = whole
+        .set("/spec/requester/groups", json!(groups))
+        .set("/spec/requester/extra", json!({"provider.example/amr": ["mfa"]}));
+    let after = counted(&refused(try_create(world, &more, &stated), &["bytes of text"]));
+    assert_eq!(after, before + "provider:night-shift".len() + "provider.example/amr".len() + "mfa".len());
+}
+
+#[test]
+fn after_its_creation_nobody_writes_anything_to_a_request_but_what_is_decided_about_it() {
+    let world = &*steady();
+    let here = "afterwards";
+    world.subscription(here);
+    // As somebody does who uses server-side apply from the beginning.
+    let manifest = kims(here).set("/metadata/labels", json!({"example.org/team": "shop"})).to_string();
+    let apply = |user: &User, manager: &str, manifest: &str| {
+        let manager = format!("--field-manager={manager}");
+        world.pipe(user, &["apply", "--server-side", "--force-conflicts", &manager, "-f", "-"], manifest)
+    };
+    let kim = world.kim();
+    apply(&kim, "kim", &manifest).unwrap();
+    world.wait_for_phase(here, "sr-1", "CustomerNotified");
+    let version = || world.request(here, "sr-1")["metadata"]["resourceVersion"].as_str().unwrap().to_owned();
+    let before = version();
+    // An engineer who has no part in it holds patch on all requests; RBAC lets all of these through.
+    let mallory = world.user("mallory@provider.example", &["provider:engineers"]);
+    let fixed = "labels and annotations of a request are fixed when it is created";
+    let alone = "this write changes metadata alone";
+    for user in [&kim, &mallory, &world.alice(), &world.ada(), world.cluster.admin()] {
+        let patch = |metadata: Value| world.patch(user, here, "sr-1", &json!({"metadata": metadata}));
+        refused(patch(json!({"annotations": {"a": "b"}})), &[fixed, "kubectl patch --type=merge"]);
+        refused(patch(json!({"labels": {"a": "b"}})), &[fixed]);
+        refused(patch(json!({"labels": {"example.org/team": null}})), &[fixed]);
+        refused(patch(json!({"generateName": "sr-"})), &[alone]);
+        refused(patch(json!({"managedFields": [{}]})), &[alone]);
+        // The same fields under another manager: only managedFields change.
+        let named = json!({
+            "apiVersion": "lockbox.dev/v1alpha1", "kind": "LockboxRequest",
+            "metadata": {"name": "sr-1", "namespace": here, "labels": {"example.org/team": "shop"}},
+        });
+        refused(apply(user, "another", &named.to_string()), &[alone]);
+        // Beside a change of the spec they are refused as well.
+        let beside = json!({"metadata": {"annotations": {"a": "b"}}, "spec": {"cancellation": {"reason": "solved"}}});
+        denied(world.patch(user, here, "sr-1", &beside));
+    }
+    assert_eq!(version(), before);
+    // What changes nothing is let in, whoever writes it, and is not stored.
+    let stored = world.request(here, "sr-1").to_string();
+    for user in [&world.ada(), world.cluster.admin()] {
+        world.pipe(user, &["replace", "-f", "-"], &stored).unwrap();
+        world.pipe(user, &["replace", "--field-manager=migration", "-f", "-"], &stored).unwrap();
+    }
+    for user in [&kim, &mallory, &world.alice()] {
+        world.patch(user, here, "sr-1", &json!({})).unwrap();
+    }
+    apply(&kim, "kim", &manifest).unwrap();
+    // As the API server's own migration of stored versions does it.
+    let nothing = json!({
+        "apiVersion": "lockbox.dev/v1alpha1", "kind": "LockboxRequest", "metadata": {"name": "sr-1", "namespace": here},
+    });
+    apply(world.cluster.admin(), "migration", &nothing.to_string()).unwrap();
+    assert_eq!(version(), before);
+    // What may be written is, by apply as well: the decision stands in its author's own fields.
+    let decided = json!({
+        "apiVersion": "lockbox.dev/v1alpha1", "kind": "LockboxRequest", "metadata": {"name": "sr-1", "namespace": here},
+        "spec": {"decisions": {ALICE: {"verdict": "Approve", "reason": "agreed"}}},
+    });
+    apply(&world.alice(), "alice", &decided.to_string()).unwrap();
+    world.wait_for_phase(here, "sr-1", "AccessGranted");
 }
 
 #[test]
@@ -218,18 +384,22 @@ fn hostile_content_is_refused_with_the_field_and_what_to_write() {
     let cases: Vec<(&str, Value, Vec<&str>)> = vec![
         // An empty name in a Role matches every call without a name, such as list.
         ("resources", object(""), vec!["spec.resources[0].name"]),
-        ("resources", object("*"), vec!["spec.resources[0].name", "should match"]),
-        ("resources", object("a/b"), vec!["spec.resources[0].name", "should match"]),
-        ("resources", json!([{"resource": "*", "name": "a"}]), vec!["spec.resources[0].resource", "should match"]),
+        ("resources", object("*"), vec!["spec.resources[0].name", "must be the name of one object"]),
+        ("resources", object("a/b"), vec!["spec.resources[0].name", "must be the name of one object"]),
+        (
+            "resources",
+            json!([{"resource": "*", "name": "a"}]),
+            vec!["spec.resources[0].resource", "must be the plural name of a kind"],
+        ),
         (
             "resources",
             json!([{"resource": "pods/exec", "name": "a"}]),
-            vec!["spec.resources[0].resource", "should match"],
+            vec!["spec.resources[0].resource", "must be the plural name of a kind"],
         ),
         (
             "resources",
             json!([{"resource": "pods", "name": "p:80/proxy"}]),
-            vec!["spec.resources[0].name", "should match"],
+            vec!["spec.resources[0].name", "must be the name of one object"],
         ),
         ("resources", json!([{"group": "*", "resource": "configmaps", "name": "a"}]), vec!["spec.resources[0].group"]),
         ("resources", json!([]), vec!["spec.resources", "at least 1"]),
@@ -247,8 +417,16 @@ fn hostile_content_is_refused_with_the_field_and_what_to_write() {
         ("supportRequest/url", json!("https://support.example:x@evil.example/1"), vec!["spec.supportRequest.url", url]),
         ("supportRequest/url", json!("http://support.example/1"), vec!["spec.supportRequest.url", url]),
         ("supportRequest/url", json!("javascript:alert(1)"), vec!["spec.supportRequest.url", url]),
-        ("supportRequest/id", json!("1\u{7}2"), vec!["spec.supportRequest.id", "should match"]),
-        ("accessLevel", json!("cluster-admin/../x"), vec!["spec.accessLevel", "should match"]),
+        (
+            "supportRequest/id",
+            json!("1\u{7}2"),
+            vec!["spec.supportRequest.id", "must be a number or reference without blanks"],
+        ),
+        (
+            "accessLevel",
+            json!("cluster-admin/../x"),
+            vec!["spec.accessLevel", "must be the name of an access level, such as ReadObjects"],
+        ),
         ("duration", json!("0"), vec!["spec.duration", length]),
         ("duration", json!("0s"), vec!["spec.duration", length]),
         ("duration", json!("-1h"), vec!["spec.duration", length]),
@@ -293,6 +471,26 @@ fn what_was_asked_for_cannot_be_changed_afterwards() {
         refused(world.patch(&world.kim(), "unchanged", "sr-1", &json!({"spec": {field: value}})), &["spec.", anew]);
     }
     let kim = world.kim();
+    // What is no object is refused by the definition, with the field, and not by what fills it in before.
+    for field in
+        ["cancellation", "release", "revocation", "decision", "internalDecision", "decisions", "internalDecisions"]
+    {
+        for value in [json!(true), json!("Approve"), json!(["Approve"]), json!(1)] {
+            let said = refused(
+                world.patch(&kim, "unchanged", "sr-1", &json!({"spec": {field: value}})),
+                &[&format!("spec.{field} in body must be of type object")],
+            );
+            assert!(!said.contains("policy"), "{said}");
+        }
+    }
+    let both = json!({"spec": {"decision": {"verdict": "Deny"}, "decisions": true}});
+    refused(world.patch(&kim, "unchanged", "sr-1", &both), &["spec.decisions in body must be of type object"]);
+    for value in [json!(true), json!("text"), json!([])] {
+        let manifest = kims("unchanged").set("/spec", value);
+        let said = refused(try_create(world, &kim, &manifest), &["spec"]);
+        assert!(!said.contains("policy '"), "{said}");
+    }
+    refused(try_create(world, &kim, &kims("unchanged").without("/spec")), &["spec: Required value"]);
     refused(world.patch(&kim, "unchanged", "sr-1", &json!({"spec": null})), &["spec"]);
     refused(json_patch(world, &kim, "unchanged", &json!([{"op": "remove", "path": "/spec"}])), &["spec"]);
     // A status in a patch of the main resource is left out by the API server.
@@ -388,6 +586,67 @@ fn only_an_approver_of_the_snapshot_decides_and_only_in_their_own_name() {
     assert!(stored["spec"].get("decisions").is_none(), "nothing was recorded: {}", stored["spec"]["decisions"]);
     let excluded = stored["status"]["excludedApprovers"].to_string();
     assert!(excluded.contains("eli@contoso.example"), "the request says why Eli does not decide: {excluded}");
+}
+
+#[test]
+fn an_approval_that_could_not_count_is_refused_and_its_author_decides_again() {
+    let world = &*steady();
+    let here = "could-not-count";
+    world.subscription(here);
+    world.assign(here, "approvers", "Group", "contoso:approvers", "LockboxApprover");
+    // Without a duration in the request, the settings' default of 8 hours stands in the status.
+    let manifest = request("sr-1").namespace(here).without("/spec/duration");
+    world.create_as(&world.kim(), &manifest.to_string()).unwrap();
+    assert_eq!(world.wait_for_phase(here, "sr-1", "CustomerNotified")["status"]["duration"], "8h");
+    let alice = world.alice();
+    let approve = |more: Value| {
+        let mut decision = json!({"verdict": "Approve"});
+        merge(&mut decision, &more);
+        world.patch(&alice, here, "sr-1", &json!({"spec": {"decision": decision}}))
+    };
+    let longer = "an approval can shorten the access, not lengthen it: spec.decisions has ";
+    for duration in ["24h", "8h1s", "1d", "481m"] {
+        refused(approve(json!({"duration": duration})), &[longer, duration, "status.duration is 8h"]);
+    }
+    refused(approve(json!({"resources": [{"resource": "configmaps", "name": "other"}]})), &["not add any"]);
+    refused(approve(json!({"effectHash": format!("sha256:{}", "0".repeat(64))})), &["read status.effect again"]);
+    // People whose names differ in case alone. RBAC lets all of these through.
+    bind(world, here, "shouting", "ALICE@contoso.example");
+    let decide = |user: &User| world.decide(user, here, "sr-1", "Approve");
+    let alike =
+        "you are ALICE@contoso.example, and status.approvers names alice@contoso.example, which differs in case alone";
+    refused(decide(&world.user("ALICE@contoso.example", &[])), &[alike, "sign in as alice@contoso.example"]);
+    // She has not been locked out.
+    approve(json!({"duration": "480m"})).unwrap();
+    world.wait_for_phase(here, "sr-1", "AccessGranted");
+}
+
+#[test]
+fn the_providers_people_do_not_decide_in_another_spelling_of_their_name() {
+    let world = &*crate::WORLD;
+    let here = "another-spelling";
+    world.subscription(here);
+    world.assign(here, "approvers", "Group", "contoso:approvers", "LockboxApprover");
+    let engineers = json!([
+        {"kind": "Group", "name": "provider:engineers"}, {"kind": "User", "name": "lena@provider.example"},
+    ]);
+    {
+        let _settings = world.with_settings(&json!({"provider": {"engineers": engineers}}));
+        world.create_as(&world.kim(), &request("sr-1").namespace(here).to_string()).unwrap();
+        world.wait_for_phase(here, "sr-1", "CustomerNotified");
+    }
+    let barred = &world.request(here, "sr-1")["status"]["barred"];
+    assert!(barred["users"].to_string().contains("lena@provider.example"), "{barred}");
+    for (number, name) in ["lena@provider.example", "Lena@Provider.example"].iter().enumerate() {
+        let lena = world.user(name, &["contoso:approvers"]);
+        for verdict in ["Approve", "Deny"] {
+            refused(world.decide(&lena, here, "sr-1", verdict), &["you are one of the provider's people"]);
+        }
+        bind(world, here, &format!("lena-{number}"), name);
+    }
+    // Nothing that does not count stands in the way of what does.
+    world.decide(&world.alice(), here, "sr-1", "Approve").unwrap();
+    world.wait_for_phase(here, "sr-1", "AccessGranted");
 }
 
 #[test]

@@ -320,7 +320,7 @@ fn a_decision_by_somebody_who_may_not_decide_is_refused_with_who_may() {
     compared.check("withdrawn too late", &say(&kim, json!({"cancellation": {}})), "Error from server (Forbidden): lockboxrequests.lockbox.dev \"sr-1\" is forbidden: ValidatingAdmissionPolicy 'lockbox-requests-end' with binding 'lockbox-requests-end' denied request: there is nothing to withdraw: the phase is AccessGranted; give the access back with spec.release");
     compared.check("revoked by the requester", &say(&kim, json!({"revocation": {}})), "Error from server (Forbidden): lockboxrequests.lockbox.dev \"sr-1\" is forbidden: ValidatingAdmissionPolicy 'lockbox-requests-end' with binding 'lockbox-requests-end' denied request: only a designated approver of this request revokes the access: status.approvers says who is; the requester gives it back with spec.release");
     let delete = world.kubectl(&world.ada(), &["delete", "lbr", "sr-1", "-n", "deciders"]).unwrap_err();
-    compared.check("deleted", &delete, "Error from server (Forbidden): lockboxrequests.lockbox.dev \"sr-1\" is forbidden: ValidatingAdmissionPolicy 'lockbox-requests-delete' with binding 'lockbox-requests-delete' denied request: a request is deleted only when it is finished; this one is AccessGranted: end the access first (spec.release, spec.revocation)");
+    compared.check("deleted", &delete, "Error from server (Forbidden): lockboxrequests.lockbox.dev \"sr-1\" is forbidden: ValidatingAdmissionPolicy 'lockbox-requests-delete' with binding 'lockbox-requests-delete' denied request: a request is not deleted while there is access; this one is AccessGranted: end the access first (spec.release, spec.revocation)");
     compared.finish();
 }
 

@@ -457,6 +457,10 @@ fn a_quorum_of_two_needs_two_people_and_the_first_deny_ends_it() {
     // Alice is an approver in her own name and by her group: she counts once, and cannot decide again.
     let again = decision(&json!({"verdict": "Approve", "group": "contoso:owners"}));
     world.patch(&world.alice(), "quorum", "approved", &again).unwrap_err();
+    // Nor in another spelling of her name: the operator would count both as one person.
+    let shouting = world.user("ALICE@contoso.example", &["contoso:owners"]);
+    let refused = world.decide(&shouting, "quorum", "approved", "Approve").unwrap_err();
+    assert!(refused.contains("there is an approval of alice@contoso.example already"), "{refused}");
     assert_eq!(world.phase("quorum", "approved"), "CustomerNotified");
     let olga = world.user(OLGA, &[]);
     world.decide(&olga, "quorum", "approved", "Approve").unwrap();

@@ -67,6 +67,89 @@ fn the_operators_token_is_of_no_use_outside_of_its_pod() {
     refused(said, &["kim@provider.example belongs to the provider, and cannot decide for the customer"]);
 }
 
+/// Names as directories have them: quotes, backslashes, blanks, distinguished names, and what would end a CEL string.
+#[test]
+fn names_as_directories_have_them_are_barred_like_any_other() {
+    let users = [
+        "o'brien@provider.example",
+        r"PROVIDER\eve",
+        r#"Lea "Lo" Lang"#,
+        r"back\",
+        "CN=Joe,OU=Ops,DC=provider",
+        "' || true || '",
+    ];
+    let long = format!("CN={},OU=Groups,DC=provider,DC=example", "a".repeat(250));
+    let groups = ["Domain Admins", r"PROVIDER\Cluster Admins", "it's us", &long, "https://sts.example/\u{fc}ber"];
+    let world = World::installed(Options::default());
+    let mut helm = world.cluster.helm(world.cluster.admin());
+    helm.args(["upgrade", "lockbox"]).arg(repository("charts/lockbox"));
+    helm.args(["-n", "lockbox-system", "--reuse-values"]);
+    helm.args([
+        "--set-json",
+        &format!("provider={}", json!({"users": users, "groups": groups, "onlyThroughLockbox": true})),
+    ]);
+    helm.args(["--set-json", &format!("identity.extraPrefixes={}", json!(["provider.example/", "it's/"]))]);
+    let people: Vec<_> = groups.iter().map(|name| json!({"kind": "Group", "name": name})).collect();
+    helm.args(["--set-json", &format!("bootstrap.auditors={}", json!(people))]);
+    helm.args(["--set-json", &format!("settings.readableBy={}", json!(groups))]);
+    lockbox_cluster::output(helm).unwrap();
+    world.namespace("names");
+    let assign = |kind: &str, name: &str| {
+        let assignment = json!({
+            "apiVersion": "lockbox.dev/v1alpha1", "kind": "RoleAssignment", "metadata": {"name": "one", "namespace": "names"},
+            "spec": {"principal": {"kind": kind, "name": name}, "role": "LockboxApprover", "scope": "Subscription"},
+        });
+        world.pipe(&world.ada(), &["create", "--dry-run=server", "-f", "-"], &assignment.to_string())
+    };
+    world
+        .admin(&["create", "clusterrolebinding", "nina", "--clusterrole=admin", "--user=nina@contoso.example"])
+        .unwrap();
+    let nina = world.user("nina@contoso.example", &[]);
+    let bind = |kind: &str, name: &str| {
+        let binding = json!({
+            "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding", "metadata": {"name": "one", "namespace": "names"},
+            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "view"},
+            "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": kind, "name": name}],
+        });
+        world.pipe(&nina, &["create", "--dry-run=server", "-f", "-"], &binding.to_string())
+    };
+    eventually("the policies are in force", || {
+        (assign("User", users[0]).is_err() && bind("User", users[0]).is_err()).then_some(())
+    });
+    let both = users.iter().map(|name| ("User", *name)).chain(groups.iter().map(|name| ("Group", *name)));
+    for (kind, name) in both {
+        refused(assign(kind, name), &["belongs to the provider, and cannot decide for the customer"]);
+        refused(bind(kind, name), &["the provider's people get rights through a LockboxRequest"]);
+    }
+    // Users in any case, groups as they are.
+    refused(assign("User", "O'Brien@Provider.example"), &["belongs to the provider"]);
+    refused(bind("User", r"provider\EVE"), &["get rights through a LockboxRequest"]);
+    for (kind, name) in
+        [("User", "brien@provider.example"), ("User", "back"), ("Group", "Domain"), ("Group", "domain admins")]
+    {
+        assign(kind, name).unwrap();
+        bind(kind, name).unwrap();
+    }
+    let lang = world.user(r#"Lea "Lo" Lang"#, &[]);
+    world
+        .admin(&[
+            "create",
+            "rolebinding",
+            "lang",
+            "--clusterrole=lockbox-owner",
+            &format!("--user={}", lang.name),
+            "-n",
+            "names",
+        ])
+        .unwrap();
+    let own = json!({
+        "apiVersion": "lockbox.dev/v1alpha1", "kind": "RoleAssignment", "metadata": {"name": "one", "namespace": "names"},
+        "spec": {"principal": {"kind": "User", "name": "bob@contoso.example"}, "role": "LockboxApprover", "scope": "Subscription"},
+    });
+    let said = world.pipe(&lang, &["create", "--dry-run=server", "-f", "-"], &own.to_string());
+    refused(said, &["you are one of the provider's people, and they assign no roles"]);
+}
+
 #[test]
 fn an_api_server_that_guards_owner_references_and_approvals_that_name_what_they_approve() {
     let plugin = "--enable-admission-plugins=OwnerReferencesPermissionEnforcement".to_owned();

@@ -113,6 +113,32 @@ fn a_request_must_state_its_requester_and_the_message_says_how() {
 }
 
 #[test]
+fn a_request_that_is_written_back_unchanged_passes_and_its_metadata_stays() {
+    let world = world();
+    world.subscription("unchanged");
+    ask(&world, "unchanged", "sr-1");
+    let stored = world.request("unchanged", "sr-1");
+    for manager in ["kubectl-create", "migration"] {
+        let replace = ["replace", "--field-manager", manager, "-f", "-"];
+        world.pipe(world.cluster.admin(), &replace, &stored.to_string()).unwrap();
+    }
+    let nothing = json!({
+        "apiVersion": "lockbox.dev/v1alpha1", "kind": "LockboxRequest",
+        "metadata": {"name": "sr-1", "namespace": "unchanged"},
+    });
+    let apply = ["apply", "--server-side", "--field-manager=migration", "-f", "-"];
+    world.pipe(world.cluster.admin(), &apply, &nothing.to_string()).unwrap();
+    for metadata in [json!({"annotations": {"a": "b"}}), json!({"managedFields": [{}]})] {
+        let refused = world.patch(&world.kim(), "unchanged", "sr-1", &json!({"metadata": metadata})).unwrap_err();
+        assert!(refused.contains("'lockbox-requests-after-creation'"), "{refused}");
+    }
+    assert_eq!(
+        world.request("unchanged", "sr-1")["metadata"]["resourceVersion"],
+        stored["metadata"]["resourceVersion"]
+    );
+}
+
+#[test]
 fn the_shorthand_for_a_decision_is_refused_with_its_long_form() {
     let world = world();
     world.subscription("shorthand");

@@ -31,6 +31,7 @@ const BUILT_IN: &str =
 const RECORDED: &str = "is recorded and can be neither changed nor taken back";
 const KEPT: &str = "is recorded once and never taken back";
 const DEADLINE: &str = "a deadline is recorded once and never moved";
+const WRITTEN_MOMENT: &str = "must be a date and time such as 2026-11-21T08:12:00Z or 2026-11-21T09:12:00+01:00";
 const MOMENT: &str = "a moment is recorded once and never moved";
 
 /// One object, what it was before, and what becomes of it.
@@ -160,7 +161,9 @@ fn another(schema: &Value, value: &Value) -> Value {
             fields.into()
         }
         Value::Array(items) => items[1..].into(),
-        Value::String(text) if schema["format"] == "date-time" => text.replace("2026", "2027").into(),
+        Value::String(text) if schema["format"] == "date-time" || text.starts_with("2026-") => {
+            text.replace("2026", "2027").into()
+        }
         Value::String(text) => match schema["enum"].as_array() {
             Some(words) => words.iter().find(|word| *word != value).unwrap().clone(),
             None => format!("{text}x").into(),
@@ -724,6 +727,47 @@ fn links() -> Vec<Case> {
     cases
 }
 
+/// Rules in the place of patterns: each says what to write.
+fn spelled() -> Vec<Case> {
+    let places = places(|rule| rule.starts_with("self.matches('^") && !rule.contains("timestamp"));
+    assert!(places.len() >= 12);
+    let mut cases = vec![];
+    for place in places {
+        let message = place.message.unwrap();
+        assert!(message.starts_with("must be "), "{}: {message}", place.field);
+        for text in ["no good", "\u{430}pp", "a*", "a\n"] {
+            // References are plain ASCII, and may hold an asterisk.
+            if text == "a*" && place.field.ends_with(".id") {
+                continue;
+            }
+            let object = with(&full(place.kind), &place.pointer, text);
+            cases.push(refuse(place.kind, format!("{} is {text:?}", place.field), object, &place.field, &message));
+        }
+    }
+    cases
+}
+
+fn moments() -> Vec<Case> {
+    let mut cases = vec![];
+    let places = places(|rule| rule.contains("timestamp(self)"));
+    for place in &places {
+        for text in texts::MOMENTS {
+            assert!(serde_json::from_value::<lockbox_api::Moment>(json!(text)).is_ok(), "the code reads {text}");
+            cases.push(accept(
+                place.kind,
+                format!("{}: {text}", place.field),
+                with(&full(place.kind), &place.pointer, text),
+            ));
+        }
+        for text in texts::NO_MOMENTS {
+            let object = with(&full(place.kind), &place.pointer, text);
+            cases.push(refuse(place.kind, format!("{}: {text:?}", place.field), object, &place.field, WRITTEN_MOMENT));
+        }
+    }
+    assert!(places.len() >= 2);
+    cases
+}
+
 fn hidden_characters() -> Vec<Case> {
     let mut cases = vec![];
     let places = places(|rule| rule.contains("202e"));
@@ -960,6 +1004,8 @@ fn groups() -> Vec<(&'static str, Vec<Case>)> {
         ("durations", durations()),
         ("bounds", bounds()),
         ("links", links()),
+        ("moments", moments()),
+        ("spelled", spelled()),
         ("hidden_characters", hidden_characters()),
         ("built_in_principals", built_in_principals()),
         ("assignments", assignments()),
@@ -1025,6 +1071,16 @@ fn a_duration_stays_within_its_bounds() {
 #[test]
 fn a_link_is_plain_https() {
     check(&links());
+}
+
+#[test]
+fn a_name_that_is_no_name_is_told_what_to_write() {
+    check(&spelled());
+}
+
+#[test]
+fn a_moment_is_one_that_the_operator_reads() {
+    check(&moments());
 }
 
 #[test]

@@ -68,12 +68,12 @@ impl Filler {
         if let Some(words) = schema["enum"].as_array() {
             return word(path, words, index);
         }
-        if schema["format"] == "date-time" {
+        let rules = schema["x-kubernetes-validations"].as_array().into_iter().flatten();
+        let rules: String = rules.filter_map(|rule| rule["rule"].as_str()).collect();
+        if schema["format"] == "date-time" || rules.contains("timestamp(self)") {
             return json!("2026-11-23T12:00:00.123456789Z");
         }
         let most = limit(schema, "maxLength");
-        let rules = schema["x-kubernetes-validations"].as_array().into_iter().flatten();
-        let rules: String = rules.filter_map(|rule| rule["rule"].as_str()).collect();
         if rules.contains("[1-9][0-9]{0,3}d") {
             return json!("6d23h59m59s");
         }
@@ -84,7 +84,8 @@ impl Filler {
         let plain = path.ends_with("ccessLevels[]")
             || path.rsplit('.').next() == Some("uid")
             || PLAIN.iter().any(|end| path.ends_with(end));
-        match schema["pattern"].as_str() {
+        let spelled = rules.split_once("self.matches('^").map(|(_, pattern)| pattern);
+        match schema["pattern"].as_str().or(spelled) {
             Some(pattern) if pattern.contains("sha256") => json!(format!("sha256:{}", "0123456789abcdef".repeat(4))),
             None if !plain => json!(self.text(most, index)),
             _ => json!(format!("{:x<most$}", format!("n{index}"))),

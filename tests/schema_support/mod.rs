@@ -257,6 +257,9 @@ spec:
   exclusions:
     allowed: [{circumstance: BreakGlass, by: [{kind: Group, name: "provider:incident-commanders"}]}]
     legalDemandsURL: https://provider.example/legal
+  limits: {openPerRequester: 32, openPerNamespace: 256}
+  locks: [{user: mallory@provider.example, reason: under investigation}]
+  stop: {before: "2026-11-23T12:00:00Z", reason: drill}
 status:
   observedGeneration: 1
   enabled: true

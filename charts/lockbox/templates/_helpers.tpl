@@ -42,11 +42,30 @@ lockbox-trial
 {{- default (include "lockbox.image" .) (.Values.deadlineJob).image -}}
 {{- end }}
 
+{{/* The reasons of Lockbox's Events, as a list in CEL: those of a request's history, then those of the settings. */}}
+{{- define "lockbox.eventReasons" -}}
+'RequestInternalApproval', 'ApproveInternally', 'DenyInternally', 'CreateLockboxRequest', 'ApproveLockboxRequest',
+'DenyLockboxRequest', 'AutoApproveLockboxRequest', 'AutoDenyLockboxRequest', 'ExpireLockboxRequest',
+'ExpireInternalApproval', 'CancelLockboxRequest', 'CancelBeforeNotification', 'GrantAccess', 'CompleteAccess',
+'RevokeAccess', 'FailAccess', 'SkipLockboxRequest', 'ExcludeLockboxRequest', 'RejectDecision', 'TamperWithGrant', 'EndOverdue',
+'EnableLockbox', 'DisableLockbox', 'ChangeSettings'
+{{- end }}
+
 {{/* ---- CEL: constants that are rendered into the policies ---- */}}
 
-{{/* A list of strings: ['a', 'b']. values.schema.json keeps quotes and backslashes out of them. */}}
+{{/* A text in single quotes. Names of users and groups hold quotes, backslashes and blanks: o'brien@…, CONTOSO\ada. */}}
+{{- define "lockbox.cel.string" -}}
+'{{ . | replace "\\" "\\\\" | replace "'" "\\'" }}'
+{{- end }}
+
+{{/* A list of texts: ['a', 'b']. */}}
 {{- define "lockbox.cel.list" -}}
-[{{ range $i, $text := . }}{{ if $i }}, {{ end }}'{{ $text }}'{{ end }}]
+[{{ range $i, $text := . }}{{ if $i }}, {{ end }}{{ include "lockbox.cel.string" $text }}{{ end }}]
+{{- end }}
+
+{{/* The same with the letters A to Z in lower case, as lowerAscii() has them: to compare without case. */}}
+{{- define "lockbox.cel.lowerList" -}}
+[{{ range $i, $text := . }}{{ if $i }}, {{ end }}{{ include "lockbox.cel.string" $text }}.lowerAscii(){{ end }}]
 {{- end }}
 
 {{- define "lockbox.cel.operator" -}}
@@ -60,6 +79,27 @@ lockbox-trial
 {{/* The cluster's own controllers that end things: when a namespace or an owner goes. */}}
 {{- define "lockbox.cel.collectors" -}}
 {{- include "lockbox.cel.list" (list .Values.controllers.garbageCollector .Values.controllers.namespace | uniq) -}}
+{{- end }}
+
+{{/*
+Whether an object is written back as it was. Then nothing is stored and resourceVersion stays: by the time a validating
+policy sees an update, the API server has put back the timestamps in managedFields of a write that changes no field.
+*/}}
+{{- define "lockbox.cel.unchanged" -}}
+object != null && oldObject != null && object == oldObject
+{{- end }}
+
+{{/*
+Whether a field is there and is an object. Mutating policies see what the definition has not looked at yet.
+Usage: include "lockbox.cel.isMap" "object.spec"
+*/}}
+{{- define "lockbox.cel.isMap" -}}
+has({{ . }}) && type(dyn({{ . }})) == map
+{{- end }}
+
+{{/* The seconds of a duration text. Usage: include "lockbox.cel.seconds" "self.duration"; crates/api has the same. */}}
+{{- define "lockbox.cel.seconds" -}}
+(int('0' + {{ . }}.find('[0-9]{1,6}d').replace('d', '')) * 86400 + int('0' + {{ . }}.find('[0-9]{1,6}h').replace('h', '')) * 3600 + int('0' + {{ . }}.find('[0-9]{1,6}m').replace('m', '')) * 60 + int('0' + {{ . }}.find('[0-9]{1,6}s').replace('s', '')) * 1)
 {{- end }}
 
 {{/* May the caller administer Lockbox? A verb of its own on the settings, held by lockbox-administrator and cluster-admin. */}}

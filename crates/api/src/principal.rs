@@ -7,13 +7,18 @@ use serde::{Deserialize, Serialize};
 
 use super::{PrincipalKind, rules};
 
+/// Characters in the name of a group, or of a user who is named as one: a distinguished name of a directory fits.
+pub const LONGEST_NAME: usize = 300;
+/// Groups of one person that a request records.
+pub const MOST_GROUPS: usize = 256;
+
 /// A user or a group; never a built-in one, whose name starts with system: in Kubernetes.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Principal {
     /// User or Group.
     pub kind: PrincipalKind,
     /// Name of the user or group.
-    #[schemars(length(min = 1, max = 256))]
+    #[schemars(length(min = 1, max = LONGEST_NAME))]
     #[x_kube(validation = rules::not_built_in())]
     pub name: String,
 }
@@ -45,7 +50,8 @@ impl fmt::Display for Principal {
     }
 }
 
-/// Whether two user names belong to one person: identity providers differ in case alone, people do not.
+/// Whether two user names belong to one person: identity providers differ in case alone, people do not. The case of A to Z
+/// only, as CEL's `lowerAscii`: what the admission policies let in, the operator must count, and the other way round.
 pub fn same_user(one: &str, other: &str) -> bool {
-    one.to_lowercase() == other.to_lowercase()
+    one.eq_ignore_ascii_case(other)
 }

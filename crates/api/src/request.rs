@@ -9,8 +9,15 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     AssignedRole, AuditAction, Circumstance, GrantForm, Identity, Origin, Phase, PrincipalKind, RuleEffect, Scope,
-    Verdict, duration::Duration, principal::Principal, rules, time::Moment,
+    Verdict,
+    duration::Duration,
+    principal::{LONGEST_NAME, MOST_GROUPS, Principal},
+    rules,
+    time::Moment,
 };
+
+const SERVICE: &str = "must be a name in the catalogue of services, such as AppService: kubectl get lockboxsettings default -o yaml lists them in status.services";
+const LEVEL: &str = "must be the name of an access level, such as ReadObjects: kubectl get lockboxsettings default -o yaml lists them in spec.accessLevels";
 
 /// Decisions that a request holds at most, on each side.
 pub const MOST_DECISIONS: usize = 16;
@@ -101,8 +108,8 @@ pub struct LockboxRequestSpec {
     #[x_kube(validation = rules::immutable())]
     pub scope: Scope,
     /// A name in the catalogue of services: kubectl get lockboxsettings default -o yaml lists them in status.services.
-    #[schemars(length(min = 1, max = 63), regex(pattern = rules::NAME))]
-    #[x_kube(validation = rules::immutable())]
+    #[schemars(length(min = 1, max = 63))]
+    #[x_kube(validation = rules::immutable(), validation = rules::spelled(rules::NAME, SERVICE))]
     pub service: String,
     /// The objects to reach, by name; at most 32. Left out: the whole scope, and then rules and approvers see that.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -110,8 +117,8 @@ pub struct LockboxRequestSpec {
     #[x_kube(validation = rules::unique(), merge_strategy = ListMerge::Atomic)]
     pub resources: Option<Vec<NamedObject>>,
     /// A name in accessLevels of the LockboxSettings, such as RemoteDesktop, that the service allows.
-    #[schemars(length(min = 1, max = 63), regex(pattern = rules::NAME))]
-    #[x_kube(validation = rules::immutable())]
+    #[schemars(length(min = 1, max = 63))]
+    #[x_kube(validation = rules::immutable(), validation = rules::spelled(rules::NAME, LEVEL))]
     pub access_level: String,
     /// How long, such as 8h or 90m, from 1s to 7d. Left out: the shortest of the settings' default, the access level's
     /// maximum and the settings' maximum. Longer than a maximum is refused, never cut.
@@ -151,9 +158,9 @@ pub struct Requester {
     #[schemars(length(min = 1, max = 256))]
     #[x_kube(validation = rules::forbidden("!self.startsWith('system:')", "access is granted to people: a service account or component cannot ask for it"))]
     pub username: String,
-    /// All the groups that you are in; at most 64.
+    /// All the groups that you are in; at most 256.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 64), inner(length(min = 1, max = 256)))]
+    #[schemars(length(max = MOST_GROUPS), inner(length(min = 1, max = LONGEST_NAME)))]
     #[x_kube(merge_strategy = ListMerge::Atomic)]
     pub groups: Vec<String>,
     /// Attributes that your sign-in gave you, such as a second factor; at most 8 keys of 8 values.
@@ -176,7 +183,8 @@ pub struct Values(
 #[serde(rename_all = "camelCase")]
 pub struct SupportRequest {
     /// The ticket's number.
-    #[schemars(length(min = 1, max = 64), regex(pattern = r"^[!-~]+$"))]
+    #[schemars(length(min = 1, max = 64))]
+    #[x_kube(validation = rules::spelled("^[!-~]+$", "must be a number or reference without blanks, in ASCII, such as INC-4711"))]
     pub id: String,
     /// Link to the ticket, on a host of supportPortal.hosts in the LockboxSettings.
     #[schemars(length(min = 9, max = 1024))]
@@ -227,7 +235,8 @@ pub struct Note {
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
 pub struct Incident {
     /// The incident's number, or an opaque reference.
-    #[schemars(length(min = 1, max = 64), regex(pattern = r"^[!-~]+$"))]
+    #[schemars(length(min = 1, max = 64))]
+    #[x_kube(validation = rules::spelled("^[!-~]+$", "must be a number or reference without blanks, in ASCII, such as INC-4711"))]
     pub id: String,
     /// Link to it, on a host of supportPortal.hosts in the LockboxSettings.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -259,13 +268,16 @@ pub struct Escalation {
 pub struct NamedObject {
     /// API group; empty for the core group.
     #[serde(default)]
-    #[schemars(length(max = 64), regex(pattern = r"^[a-z0-9.-]*$"))]
+    #[schemars(length(max = 64))]
+    #[x_kube(validation = rules::spelled("^[a-z0-9.-]*$", "must be an API group without its version, such as apps for apps/v1, or empty for the core group"))]
     pub group: String,
     /// Plural name of the kind, such as pods.
-    #[schemars(length(min = 1, max = 63), regex(pattern = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"))]
+    #[schemars(length(min = 1, max = 63))]
+    #[x_kube(validation = rules::spelled("^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", "must be the plural name of a kind, as kubectl api-resources lists it, such as configmaps for ConfigMap"))]
     pub resource: String,
     /// Name of the object.
-    #[schemars(length(min = 1, max = 253), regex(pattern = r"^[a-zA-Z0-9:._-]+$"))]
+    #[schemars(length(min = 1, max = 253))]
+    #[x_kube(validation = rules::spelled("^[a-zA-Z0-9:._-]+$", "must be the name of one object: letters, digits and : . _ - only, no wildcards"))]
     pub name: String,
 }
 
@@ -292,7 +304,7 @@ pub struct Decision {
     pub reason: Option<String>,
     /// The group through which you are an approver. Not needed when you are named yourself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 256))]
+    #[schemars(length(min = 1, max = LONGEST_NAME))]
     pub group: Option<String>,
     /// Shortens the time that was asked for, such as 4h, from 1s to 7d; never lengthens it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -305,7 +317,8 @@ pub struct Decision {
     pub resources: Option<Vec<NamedObject>>,
     /// The hash in status.effect, where you approve exactly what that describes and nothing else.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 71, max = 71), regex(pattern = r"^sha256:[0-9a-f]{64}$"))]
+    #[schemars(length(max = 71))]
+    #[x_kube(validation = rules::spelled("^sha256:[0-9a-f]{64}$", "must be the whole text of status.effect.hash: sha256: and 64 hexadecimal digits"))]
     pub effect_hash: Option<String>,
 }
 
@@ -321,7 +334,7 @@ pub struct InternalDecision {
     pub reason: Option<String>,
     /// The group through which you are an approver. Not needed when you are named yourself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 256))]
+    #[schemars(length(min = 1, max = LONGEST_NAME))]
     pub group: Option<String>,
 }
 
@@ -513,7 +526,7 @@ pub struct Approver {
     /// User or Group.
     pub kind: PrincipalKind,
     /// Name of the user or group.
-    #[schemars(length(min = 1, max = 256))]
+    #[schemars(length(min = 1, max = LONGEST_NAME))]
     pub name: String,
     /// The role that makes them an approver.
     pub role: AssignedRole,
@@ -535,7 +548,7 @@ pub struct ExcludedApprover {
     /// User or Group.
     pub kind: PrincipalKind,
     /// Name of the user or group.
-    #[schemars(length(min = 1, max = 256))]
+    #[schemars(length(min = 1, max = LONGEST_NAME))]
     pub name: String,
     /// Why, as one word.
     #[schemars(length(max = 64))]
@@ -550,12 +563,12 @@ pub struct ExcludedApprover {
 pub struct Barred {
     /// Their user names.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 64), inner(length(max = 256)))]
+    #[schemars(length(max = 64), inner(length(max = LONGEST_NAME)))]
     #[x_kube(merge_strategy = ListMerge::Atomic)]
     pub users: Vec<String>,
     /// Names of their groups.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 64), inner(length(max = 256)))]
+    #[schemars(length(max = 64), inner(length(max = LONGEST_NAME)))]
     #[x_kube(merge_strategy = ListMerge::Atomic)]
     pub groups: Vec<String>,
 }

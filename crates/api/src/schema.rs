@@ -4,7 +4,7 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomRe
 use kube::CustomResourceExt;
 use serde_json::{Value, json};
 
-use super::{LockboxRequest, LockboxSettings, RoleAssignment};
+use super::{LockboxRequest, LockboxSettings, RoleAssignment, rules};
 
 /// All three, with the name of the file each is shipped in.
 pub fn definitions() -> [(&'static str, Value); 3] {
@@ -23,10 +23,15 @@ pub fn definitions() -> [(&'static str, Value); 3] {
 ///    without it is ever stored.
 /// 3. `metav1.Condition` of k8s-openapi has no limits.
 /// 4. Formats that Kubernetes does not know (`uint32`…) are taken off.
+/// 5. `date-time` is taken off what people write: the API server takes more for one than its own CEL or we can read, and a
+///    stored moment that CEL cannot read fails every later write, status included. A CEL rule stands in its place.
 fn shipped(crd: &CustomResourceDefinition) -> Value {
     let mut value = serde_json::to_value(crd).unwrap_or_default();
     tidy(&mut value);
     if let Some(schema) = value.pointer_mut("/spec/versions/0/schema/openAPIV3Schema/properties") {
+        if let Some(spec) = schema.get_mut("spec") {
+            readable_moments(spec);
+        }
         if let Some(required) = schema.pointer_mut("/spec/required").and_then(Value::as_array_mut) {
             required.retain(|field| field != "requester");
         }
@@ -39,6 +44,21 @@ fn shipped(crd: &CustomResourceDefinition) -> Value {
         }
     }
     value
+}
+
+fn readable_moments(value: &mut Value) {
+    match value {
+        Value::Object(object) => {
+            if object.get("format").and_then(Value::as_str) == Some("date-time") {
+                object.remove("format");
+                let (rule, message) = rules::moment();
+                object.insert("x-kubernetes-validations".into(), json!([{"rule": rule, "message": message}]));
+            }
+            object.values_mut().for_each(readable_moments);
+        }
+        Value::Array(values) => values.iter_mut().for_each(readable_moments),
+        _ => {}
+    }
 }
 
 fn tidy(value: &mut Value) {

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     Circumstance, GrantForm, Identity, Origin, RuleEffect, Scope,
     duration::{Duration, seconds},
-    principal::Principal,
+    principal::{LONGEST_NAME, Principal},
     rules,
     time::Moment,
 };
@@ -492,7 +492,7 @@ pub struct IdentityFacts {
 pub struct IdentityFact {
     /// Groups, membership in one of which is enough.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 16), inner(length(min = 1, max = 256)))]
+    #[schemars(length(max = 16), inner(length(min = 1, max = LONGEST_NAME)))]
     #[x_kube(merge_strategy = ListMerge::Set)]
     pub groups: Vec<String>,
     /// An attribute of the sign-in that is enough.
@@ -575,7 +575,7 @@ pub struct Match {
     pub origins: Option<Vec<Origin>>,
     /// Groups of the requester, one of which is enough.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 64), inner(length(min = 1, max = 256)))]
+    #[schemars(length(min = 1, max = 64), inner(length(min = 1, max = LONGEST_NAME)))]
     #[x_kube(merge_strategy = ListMerge::Set)]
     pub requester_groups: Option<Vec<String>>,
     /// Whether the access level of the request reaches customer data.

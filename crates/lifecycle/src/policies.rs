@@ -12,7 +12,7 @@ use k8s_openapi::{
 use lockbox_api::{Moment, time::from_kubernetes};
 
 /// The policies that the chart always makes; each has a binding of its own name.
-pub const REQUIRED: [&str; 20] = [
+pub const REQUIRED: [&str; 22] = [
     "lockbox-access-levels",
     "lockbox-assignments",
     "lockbox-bounds",
@@ -26,10 +26,12 @@ pub const REQUIRED: [&str; 20] = [
     "lockbox-operator-limits-roles",
     "lockbox-operator-limits-views",
     "lockbox-operator-never-uses",
+    "lockbox-requests-after-creation",
     "lockbox-requests-create",
     "lockbox-requests-decide",
     "lockbox-requests-delete",
     "lockbox-requests-end",
+    "lockbox-requests-size",
     "lockbox-requests-status",
     "lockbox-settings",
     "lockbox-status",

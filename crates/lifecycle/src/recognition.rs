@@ -23,6 +23,12 @@ pub fn recognise(
     record_activation(assignment, &mut status, now);
 
     let (truth, reason, message) = match recognized {
+        // RBAC compares names with their case, so somebody in another spelling gets its bare "forbidden".
+        Ok(()) if assignment.spec.principal.kind == PrincipalKind::User => (
+            Truth::True,
+            "Recognized",
+            "the assignment can count, for who signs in as exactly this user: upper and lower case differ",
+        ),
         Ok(()) => (Truth::True, "Recognized", "the assignment can count"),
         Err((reason, message)) => (Truth::False, reason, message),
     };
