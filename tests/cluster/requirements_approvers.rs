@@ -547,7 +547,7 @@ fn what_several_approvers_cut_down_is_cut_down_by_all_and_nothing_left_means_fai
         why(&failed),
         (
             "NothingLeft",
-            "The approvers cut the request down to different resources, so nothing is left that all of them approved; create a new request."
+            "Agree, then create a new request: the approvers cut this one down to different resources, so nothing is left that all of them approved."
         )
     );
     assert!(!world.kim_reads("intersection", "shop-settings"));
@@ -604,7 +604,7 @@ fn an_approver_approves_the_content_that_was_shown_and_a_role_that_changed_since
     let (reason, message) = why(&failed);
     assert_eq!(reason, "RoleChanged");
     assert!(
-        message.starts_with("What access level ReadSettings can do changed after the approvers saw it: "),
+        message.contains("what access level ReadSettings can do changed after the approvers saw it: "),
         "{message}"
     );
     assert!(message.contains("update"), "the difference is named: {message}");

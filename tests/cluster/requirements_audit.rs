@@ -166,7 +166,7 @@ fn the_requester_withdraws_or_gives_back_and_an_approver_revokes_each_at_once() 
             &alice,
             json!({"revocation": {"reason": "enough"}}),
             "Revoked",
-            "alice@contoso.example ended the access.",
+            "alice@contoso.example ended the access (enough).",
         ),
     ] {
         ask(world, &kim, &named(name), "CustomerNotified");

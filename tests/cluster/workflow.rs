@@ -82,7 +82,7 @@ fn while_a_quota_stands_in_the_way_an_approved_request_waits_and_says_so() {
     world.decide(&world.alice(), "quota", "sr-1", "Approve").unwrap();
     eventually("the request says what it waits for", || {
         let status = &world.request("quota", "sr-1")["status"];
-        let waits = status["phase"] == "Approved" && status["reason"] == "WaitingForQuota";
+        let waits = status["phase"] == "Approved" && status["reason"] == "GrantBlocked";
         (waits && status["message"].as_str()?.contains("no-jobs")).then_some(())
     });
     world.admin(&["delete", "quota", "no-jobs", "-n", "quota"]).unwrap();
