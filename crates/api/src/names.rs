@@ -13,10 +13,20 @@ pub const REQUEST: &str = "lockbox.dev/request";
 pub const REQUEST_UID: &str = "lockbox.dev/request-uid";
 /// Annotation of a grant's objects: when it ends, as RFC 3339.
 pub const ACCESS_UNTIL: &str = "lockbox.dev/access-until";
+/// Annotation of a tenant grant's objects: the namespace of the request.
+pub const REQUEST_NAMESPACE: &str = "lockbox.dev/request-namespace";
 /// Label of bindings that the operator makes for people: the short name of their role.
 pub const PEOPLE: &str = "lockbox.dev/people";
 /// Label of the Roles, and their bindings, that name the requests which one of the provider's people sees.
 pub const VIEW: &str = "lockbox.dev/view";
+/// Annotation of bindings that the operator makes for people: the assignment that they stem from, as `namespace/name`.
+pub const ASSIGNMENT: &str = "lockbox.dev/assignment";
+/// Annotation of bindings that the operator makes for people: the UID of the assignment that they stem from.
+pub const ASSIGNMENT_UID: &str = "lockbox.dev/assignment-uid";
+/// Annotation of an assignment: who created it, stamped by the API server.
+pub const CREATED_BY: &str = "lockbox.dev/created-by";
+/// Annotation of our `CustomResourceDefinitions`: the digest of what they define.
+pub const DEFINITION: &str = "lockbox.dev/definition";
 /// Label of `ClusterRoles` that are access levels.
 pub const ACCESS_LEVEL: &str = "lockbox.dev/access-level";
 /// Annotation of the settings: who wrote them last, stamped by the API server.
