@@ -13,8 +13,6 @@ pub const REQUEST: &str = "lockbox.dev/request";
 pub const REQUEST_UID: &str = "lockbox.dev/request-uid";
 /// Annotation of a grant's objects: when it ends, as RFC 3339.
 pub const ACCESS_UNTIL: &str = "lockbox.dev/access-until";
-/// Annotation of a tenant grant's objects: the namespace of the request.
-pub const REQUEST_NAMESPACE: &str = "lockbox.dev/request-namespace";
 /// Label of bindings that the operator makes for people: the short name of their role.
 pub const PEOPLE: &str = "lockbox.dev/people";
 /// Label of the Roles, and their bindings, that name the requests which one of the provider's people sees.
@@ -51,6 +49,8 @@ pub const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
 pub const MANAGER: &str = "lockbox";
 /// Reporting controller of our Events, and the actor of what a rule or a clock decides.
 pub const CONTROLLER: &str = "lockbox.dev/operator";
+/// The actor of what a person did where the API server does not say which.
+pub const UNKNOWN_ACTOR: &str = "somebody (this Kubernetes version does not say who)";
 /// The actor in the history where no person acted.
 pub const LOCKBOX: &str = "lockbox";
 

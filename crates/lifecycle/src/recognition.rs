@@ -114,7 +114,8 @@ pub fn remember(
         (status.activation != recorded, status.activated_at, status.active_until, &status.activation)
     {
         // The policies let nobody but the principal write it.
-        let message = format!("{:?} until {}: {}", spec.role, text(until), activation.justification);
+        let why = activation.justification.split_whitespace().collect::<Vec<_>>().join(" ");
+        let message = format!("{:?} until {}: {why}", spec.role, text(until));
         add(status, at, AssignmentAction::ActivateRoleAssignment, Some(&spec.principal.name), &message);
     }
     if let Some(until) = status.active_until.filter(|until| now >= *until) {
