@@ -88,6 +88,7 @@ impl Error {
         match self {
             Self::Foreign { .. } => "Foreign",
             Self::TimedOut { .. } => "NoAnswer",
+            Self::Restless { .. } => "Failed",
             Self::Kube { .. } if self.namespace_is_ending() => "NamespaceEnding",
             Self::Kube { .. } if self.is_forbidden() || self.is_invalid() => "Refused",
             Self::Kube { .. } => "Failed",

@@ -19,10 +19,7 @@ use kube::{Resource, core::DeserializeGuard, runtime::reflector::Store};
 
 use crate::cluster::{Cluster, Error};
 use lockbox_api::{LockboxRequest, LockboxSettings, Moment, RoleAssignment, names};
-use lockbox_lifecycle::{
-    limits::{self, OpenRequests},
-    settings::{SettingsView, enabled},
-};
+use lockbox_lifecycle::settings::SettingsView;
 
 /// What an object that cannot be read is kept as: the watch goes on for the others.
 pub type Guarded<K> = DeserializeGuard<K>;
@@ -48,7 +45,7 @@ pub struct Context {
 }
 
 impl Context {
-    /// The settings as they are known now, which a cache may know late; see [`Context::settings_for_an_end`].
+    /// The settings as they are known now, which a cache may know late: what ends something by their absence reads them first.
     pub fn settings(&self) -> Option<Arc<Guarded<LockboxSettings>>> {
         self.settings.find(|settings| settings.meta().name.as_deref() == Some(names::SETTINGS))
     }
@@ -59,22 +56,6 @@ impl Context {
             Some(cached) => Ok(Some(cached)),
             None => Ok(self.cluster.read_settings().await?.map(Arc::new)),
         }
-    }
-
-    /// The settings for a decision that ends something when Lockbox is off: on by the cache is on; that they are gone or
-    /// off, only a fresh read says.
-    pub async fn settings_for_an_end(&self) -> Result<Option<Arc<Guarded<LockboxSettings>>>, Error> {
-        let cached = self.settings();
-        if enabled(view(cached.as_deref())).is_ok() {
-            return Ok(cached);
-        }
-        Ok(self.cluster.read_settings().await?.map(Arc::new))
-    }
-
-    /// The open requests that came before this one, for the limits of the settings.
-    pub fn open_requests(&self, request: &LockboxRequest) -> OpenRequests {
-        let all = self.requests.state();
-        limits::open(request, all.iter().filter_map(|guarded| guarded.0.as_ref().ok()))
     }
 }
 

@@ -61,7 +61,7 @@ impl Retries {
 
     /// Failures of `object` in a row so far.
     pub fn count(&self, object: &str) -> u32 {
-        self.failures.lock().unwrap_or_else(PoisonError::into_inner).get(object).copied().unwrap_or_default()
+        self.failures.lock().unwrap_or_else(PoisonError::into_inner).get(object).map_or(0, |failures| failures.count)
     }
 
     /// Forgets the failures of `object`.

@@ -11,6 +11,7 @@
 )]
 
 mod attacks_admission;
+mod attacks_people;
 mod attacks_net;
 mod attacks_strict;
 mod attacks_unattended;

@@ -128,13 +128,13 @@ impl Source {
 pub type Wanted = BTreeMap<PeopleBinding, Option<Source>>;
 
 /// All bindings that should exist now.
-pub fn bindings<'a, 's>(
-    settings: impl Into<SettingsView<'s>>,
+pub fn bindings<'a>(
+    settings: SettingsView<'_>,
     assignments: impl IntoIterator<Item = &'a RoleAssignment>,
     now: Moment,
 ) -> Wanted {
     let mut wanted = Wanted::new();
-    if let Some(settings) = settings.into().known() {
+    if let Some(settings) = settings.known() {
         let mut everywhere = |role, principal: &Principal| {
             wanted.insert(PeopleBinding { namespace: None, role, principal: principal.clone() }, None);
         };

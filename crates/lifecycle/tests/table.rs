@@ -21,7 +21,7 @@ use lockbox_api::{
     time::to_kubernetes,
 };
 use lockbox_lifecycle::{
-    Action, Attempt, Forgery, OpenRequests, PlacementView, Proof, Proofs, Reason, RoleView,
+    Action, Attempt, Forgery, OpenRequests, PlacementView, Proof, Proofs, Reason, RoleView, SettingsView,
     approvers::{self, Subject},
     conditions, facts, history, jit,
     people::{self, PeopleRole},
@@ -2712,7 +2712,7 @@ fn people_get_what_settings_and_assignments_say_and_nothing_else() {
         assignment("unrecognised@contoso.example", "Owner", 0),
         deleting,
     ];
-    let wanted = people::bindings(settings.settings.as_ref(), &assignments, at(30));
+    let wanted = people::bindings(SettingsView::Known(settings.settings.as_ref().unwrap()), &assignments, at(30));
     let words: BTreeSet<_> = wanted
         .keys()
         .map(|binding| {
@@ -2740,7 +2740,7 @@ fn people_get_what_settings_and_assignments_say_and_nothing_else() {
     ]
     .into();
     assert_eq!(words, expected);
-    assert!(people::bindings(None, &[], at(0)).is_empty());
+    assert!(people::bindings(SettingsView::Missing, &[], at(0)).is_empty());
 }
 
 #[test]
