@@ -48,7 +48,8 @@ impl Cluster {
                 let all = ["lockboxrequests", "lockboxsettings", "roleassignments"].into_iter().all(served);
                 Ok(if all { OurKinds::Served } else { OurKinds::Missing })
             }
-            Err(error) if error.is_not_found() => Ok(OurKinds::Missing),
+            // For a group that it does not know the API server answers 404 in plain text, without a reason.
+            Err(error) if error.status().is_some_and(|status| status.code == 404) => Ok(OurKinds::Missing),
             Err(error) => Err(error),
         }
     }
