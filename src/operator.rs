@@ -211,9 +211,10 @@ impl Watches {
         let news = views::News::default();
         let complete = news.clone();
         let (requests, request_changes) =
-            stored_telling::<Guarded<LockboxRequest>>(Api::all(client.clone()), all().fields(OPEN), move || complete.filled());
-        let (people, people_changes) =
-            stored::<PartialObjectMeta<RoleBinding>>(Api::all(client.clone()), of_people());
+            stored_telling::<Guarded<LockboxRequest>>(Api::all(client.clone()), all().fields(OPEN), move || {
+                complete.filled()
+            });
+        let (people, people_changes) = stored::<PartialObjectMeta<RoleBinding>>(Api::all(client.clone()), of_people());
         let (cluster_people, cluster_people_changes) =
             stored::<PartialObjectMeta<ClusterRoleBinding>>(Api::all(client.clone()), of_people());
         let pump = {
@@ -305,8 +306,15 @@ impl Wiring {
             .filter_map(move |binding| future::ready(of_grant(binding.labels(), &home)));
 
         let until = until_stopped(self.stopped.clone());
-        let views = views::run(self.context.clone(), watches.news.clone(), watches.requests.clone(), self.ready.clone().map(drop), until);
-        let requests = Arc::new(Requests::new(self.context, watches.requests.clone(), bindings.clone(), cluster_bindings.clone()));
+        let views = views::run(
+            self.context.clone(),
+            watches.news.clone(),
+            watches.requests.clone(),
+            self.ready.clone().map(drop),
+            until,
+        );
+        let requests =
+            Arc::new(Requests::new(self.context, watches.requests.clone(), bindings.clone(), cluster_bindings.clone()));
         // These stores are filled by this very controller, so its reconcilers run already while they wait for them. One
         // shared wait for all: of many who wait for a store directly, kube wakes the last one alone.
         let ready = self.ready;

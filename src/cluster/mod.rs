@@ -87,6 +87,7 @@ impl Error {
     pub fn reason(&self) -> &'static str {
         match self {
             Self::Foreign { .. } => "Foreign",
+            Self::Ending { .. } => "Ending",
             Self::TimedOut { .. } => "NoAnswer",
             Self::Restless { .. } => "Failed",
             Self::Kube { .. } if self.namespace_is_ending() => "NamespaceEnding",

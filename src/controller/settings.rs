@@ -20,9 +20,9 @@ use lockbox_api::{
     time::whole_seconds,
 };
 use lockbox_lifecycle::{
-    Proof, RoleView, changes,
+    Proof, RoleView,
     audit::NOTE_LIMIT,
-    conditions,
+    changes, conditions,
     proofs::{self, Turn},
     services, settings as rules,
     text::{clip, clip_bytes},

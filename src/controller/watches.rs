@@ -136,25 +136,6 @@ fn watched<K>(
 where
     K: Kept + Clone + DeserializeOwned + std::fmt::Debug + Send + Sync + 'static,
 {
-    stored_telling(api, config, || {})
-}
-
-/// The same, and says each time when the store holds everything. Of many who wait for a store directly, kube wakes the
-/// last one alone.
-pub fn stored_telling<K>(
-    api: Api<K>,
-    config: watcher::Config,
-    filled: impl Fn() + Send + 'static,
-) -> (Store<K>, impl Stream<Item = Result<K, watcher::Error>> + Send + 'static)
-where
-    K: Resource<DynamicType: Default + Eq + Hash + Clone>
-        + Clone
-        + DeserializeOwned
-        + std::fmt::Debug
-        + Send
-        + Sync
-        + 'static,
-{
     let (store, writer) = reflector::store();
     let stream = kube::runtime::watcher(api, config.page_size(K::PAGE))
         .default_backoff()
@@ -163,7 +144,7 @@ where
         .inspect(departures(store.clone(), gone))
         .reflect(writer)
         .inspect(move |event| {
-            if matches!(event, Ok(watcher::Event::InitDone)) {
+            if matches!(event, Ok(Event::InitDone)) {
                 filled();
             }
         })

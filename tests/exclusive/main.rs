@@ -11,8 +11,8 @@
 )]
 
 mod attacks_admission;
-mod attacks_people;
 mod attacks_net;
+mod attacks_people;
 mod attacks_strict;
 mod attacks_unattended;
 mod attacks_views;
