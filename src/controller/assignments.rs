@@ -49,7 +49,7 @@ pub async fn reconcile(guarded: Arc<Guarded<RoleAssignment>>, ctx: Arc<Context>)
     show_trouble(&mut status, trouble, now, assignment.metadata.generation);
     let proofs = ctx.proofs.read();
     let created = assignment.metadata.creation_timestamp.as_ref().map_or(now, from_kubernetes);
-    let authentic = proofs.admission() == Proof::Proven && created >= proofs.authentic_since;
+    let authentic = *proofs.admission() == Proof::Proven && created >= proofs.authentic_since;
     // Published first: a status that says so is written once it is true. Publishing twice is one Event.
     for entry in remember(assignment, &mut status, authentic, now) {
         if now - entry.at < TOLD_WITHIN {
