@@ -11,7 +11,7 @@ pub struct Config {
     pub tenant_namespace: String,
     /// Name of this instance in Events: the Pod's, or another.
     pub instance: String,
-    /// Address for probes, such as `0.0.0.0:8080`; none for none.
+    /// Address for probes, such as `[::]:8080`; none for none.
     pub listen: Option<std::net::SocketAddr>,
     /// Requests that are worked on at the same time.
     pub concurrency: u16,

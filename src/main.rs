@@ -56,7 +56,8 @@ struct Run {
     /// The tenant's home namespace: requests and assignments for the tenant live there.
     #[arg(long, env = "LOCKBOX_TENANT_NAMESPACE", default_value = "lockbox-tenant", value_name = "NAMESPACE")]
     tenant_namespace: String,
-    /// Address for probes (/healthz, /readyz), such as 0.0.0.0:8080. Left out: no probes.
+    /// Address for probes (/healthz, /readyz), such as [::]:8080 (IPv6, and IPv4 where Linux serves both). Left out: no
+    /// probes.
     #[arg(long, env = "LOCKBOX_LISTEN", value_name = "ADDRESS")]
     listen: Option<SocketAddr>,
     /// Requests that are worked on at the same time.

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, future::Future, sync::Arc, time::Duration};
 use futures::{
     FutureExt, Stream, StreamExt,
     future::{self, BoxFuture, Shared},
-    stream,
+    stream::{self, BoxStream},
 };
 use k8s_openapi::api::{
     admissionregistration::v1::{ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding},
@@ -24,17 +24,18 @@ use kube::{
 use tokio::sync::watch;
 
 use crate::{
-    cluster::Cluster,
+    cluster::{Cluster, OurKinds},
     config::Config,
     controller::{
         Context, Guarded, assignments,
-        changes::{Change, Changes},
-        people::People,
+        changes::{Change, Changes, News, of_assignment, of_settings},
+        gone::Gone,
+        people::{People, Troubles},
         proofs::{self, Board},
         requests::{self, Requests},
         retry::Retries,
         settings, sweep, views,
-        watches::{healthy, stored, stored_telling},
+        watches::{changed, healthy, stored, stored_telling, stored_watching},
     },
     http::{self, Readiness},
 };
@@ -42,17 +43,14 @@ use lockbox_api::{LockboxRequest, LockboxSettings, Phase, RoleAssignment, names}
 
 /// Requests that are closed are never sent to us: the watch stays as small as what is open.
 const OPEN: &str = "status.closed!=true";
+/// Longest time between two looks for our kinds at the start.
+const KINDS_AGAIN: Duration = Duration::from_secs(5);
 /// How long what is being worked on may take when we are asked to stop. It can be cut off: status is the only memory.
 const STOP_WITHIN: Duration = Duration::from_secs(8);
 
 /// Why the operator stopped.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The CRDs are not there.
-    #[error(
-        "the kinds of lockbox.dev are not served by this cluster ({0}): install the chart, or kubectl apply -f crds/"
-    )]
-    NoKinds(String),
     /// The address for probes is taken.
     #[error("cannot serve probes: {0}")]
     Http(#[from] std::io::Error),
@@ -61,22 +59,41 @@ pub enum Error {
     Ended(&'static str),
 }
 
-/// Runs until `stop` completes.
+/// Runs until `stop` completes. Probes are answered from the beginning; whatever the API server lacks at the start is
+/// waited for.
 pub async fn run(client: Client, config: Config, stop: impl Future<Output = ()>) -> Result<(), Error> {
-    check_kinds(&client).await?;
     let readiness = Readiness::default();
-    let (listen, concurrency) = (config.listen, config.concurrency);
+    let listen = config.listen;
+    let probes = {
+        let readiness = readiness.clone();
+        async move {
+            match listen {
+                Some(address) => http::serve(address, readiness).await.map_err(Error::Http),
+                None => future::pending().await,
+            }
+        }
+    };
+    let (mut probes, mut stop) = (Box::pin(probes), Box::pin(stop));
     let cluster = Cluster::new(client.clone(), config);
+    tokio::select! {
+        () = wait_for_kinds(&cluster) => {}
+        () = &mut stop => return Ok(()),
+        failed = &mut probes => return failed.and(Err(Error::Ended("the probes"))),
+    }
+    let (concurrency, home) = (cluster.config().concurrency, cluster.config().tenant_namespace.clone());
     let policies = policies(&client);
-    let watches = Watches::new(&client);
+    let (watches, streams) = Watches::new(&client);
     let context = Arc::new(Context {
         cluster,
         settings: watches.settings.clone(),
         assignments: watches.assignments.clone(),
+        requests: watches.requests.clone(),
         retries: Retries::default(),
         proofs: Board::new(watches.changes.clone()),
+        troubles: Troubles::default(),
+        gone: watches.gone.clone(),
     });
-    let ready = watches.ready(context.clone(), readiness.clone());
+    let ready = watches.ready(context.clone(), readiness);
     let (stopping, stopped) = watch::channel(false);
     let wiring = Wiring {
         client,
@@ -86,9 +103,9 @@ pub async fn run(client: Client, config: Config, stop: impl Future<Output = ()>)
         stopped,
     };
     let reconcilers = future::join3(
-        wiring.clone().reconcile_requests(&watches),
-        wiring.clone().reconcile_assignments(&watches),
-        wiring.reconcile_settings(&watches),
+        wiring.clone().reconcile_requests(&watches, streams.requests, home),
+        wiring.clone().reconcile_assignments(&watches, streams.assignments),
+        wiring.reconcile_settings(&watches, streams.settings),
     );
     let trials = {
         let context = context.clone();
@@ -99,19 +116,18 @@ pub async fn run(client: Client, config: Config, stop: impl Future<Output = ()>)
         }
     };
     let sweeps = sweep::run(context.clone());
+    let told = {
+        let context = context.clone();
+        async move { context.gone.run(&context.cluster).await }
+    };
     let people = People {
         shared: context,
         bindings: watches.people.clone(),
         cluster_bindings: watches.cluster_people.clone(),
         changes: watches.changes.clone(),
     };
-    let background = future::join4(watches.pump, ready.then(|()| people.run()), sweeps, trials);
-    let probes = async {
-        match listen {
-            Some(address) => http::serve(address, readiness).await.map_err(Error::Http),
-            None => future::pending().await,
-        }
-    };
+    let people = ready.then(|()| people.run());
+    let background = future::join5(streams.pump, people, sweeps, trials, told);
 
     let mut reconcilers = Box::pin(reconcilers);
     tokio::select! {
@@ -126,58 +142,115 @@ pub async fn run(client: Client, config: Config, stop: impl Future<Output = ()>)
     Ok(())
 }
 
+/// Waits until our kinds are served. That they are missing, 404 alone says; anything else is trouble on the way to the
+/// API server, and passes.
+async fn wait_for_kinds(cluster: &Cluster) {
+    let retries = Retries::default();
+    loop {
+        match cluster.our_kinds().await {
+            Ok(OurKinds::Served) => return,
+            Ok(OurKinds::Missing) => tracing::error!(
+                "the kinds of lockbox.dev are not served by this cluster: install the chart, or kubectl apply --server-side -f crds/; waiting for them"
+            ),
+            Err(error) => tracing::warn!(%error, "waiting for the API server"),
+        }
+        tokio::time::sleep(retries.failed("").min(KINDS_AGAIN)).await;
+    }
+}
+
+type Changed<K> = BoxStream<'static, Result<K, watcher::Error>>;
+
 /// What is watched once and read by several.
 struct Watches {
     settings: Store<Guarded<LockboxSettings>>,
     assignments: Store<Guarded<RoleAssignment>>,
+    requests: Store<Guarded<LockboxRequest>>,
     people: Store<PartialObjectMeta<RoleBinding>>,
     cluster_people: Store<PartialObjectMeta<ClusterRoleBinding>>,
     changes: Changes,
-    /// Keeps the stores up to date and tells of changes; never ends.
+    gone: Arc<Gone>,
+    news: views::News,
+}
+
+/// What keeps the stores up to date: each is polled by the controller of its kind.
+struct Streams {
+    settings: Changed<Guarded<LockboxSettings>>,
+    assignments: Changed<Guarded<RoleAssignment>>,
+    requests: Changed<Guarded<LockboxRequest>>,
+    /// What no controller polls; never ends.
     pump: BoxFuture<'static, ()>,
 }
 
 impl Watches {
-    fn new(client: &Client) -> Self {
+    fn new(client: &Client) -> (Self, Streams) {
         let all = watcher::Config::default;
         let of_people = || all().labels(names::PEOPLE);
-        let changes = Changes::default();
-        let (settings, settings_changes) = stored::<Guarded<LockboxSettings>>(Api::all(client.clone()), all());
-        let (assignments, assignment_changes) = stored::<Guarded<RoleAssignment>>(Api::all(client.clone()), all());
+        let (changes, gone) = (Changes::default(), Arc::new(Gone::default()));
+        let of_settings = News::new(changes.clone(), of_settings, |_| Change::Settings);
+        let (settings, settings_changes) = {
+            let (gone, news) = (gone.clone(), of_settings.clone());
+            let went = move |went: &Guarded<LockboxSettings>| {
+                gone.settings(went);
+                news.went(went);
+            };
+            stored_watching(Api::all(client.clone()), all(), went)
+        };
+        let settings_changes = of_settings.tell(settings_changes, settings.clone());
+        let of_assignments = News::new(changes.clone(), of_assignment, |changed| {
+            Change::Assignment(changed.meta().namespace.clone().unwrap_or_default())
+        });
+        let (assignments, assignment_changes) = {
+            let (gone, news) = (gone.clone(), of_assignments.clone());
+            let went = move |went: &Guarded<RoleAssignment>| {
+                gone.assignment(went);
+                news.went(went);
+            };
+            stored_watching(Api::all(client.clone()), all(), went)
+        };
+        let assignment_changes = of_assignments.tell(assignment_changes, assignments.clone());
+        let news = views::News::default();
+        let complete = news.clone();
+        let (requests, request_changes) =
+            stored_telling::<Guarded<LockboxRequest>>(Api::all(client.clone()), all().fields(OPEN), move || {
+                complete.filled()
+            });
         let (people, people_changes) = stored::<PartialObjectMeta<RoleBinding>>(Api::all(client.clone()), of_people());
         let (cluster_people, cluster_people_changes) =
             stored::<PartialObjectMeta<ClusterRoleBinding>>(Api::all(client.clone()), of_people());
         let pump = {
             let changes = changes.clone();
-            let all = stream::select_all([
-                healthy(settings_changes).map(|_| Change::Settings).boxed(),
-                healthy(assignment_changes)
-                    .map(|changed| Change::Assignment(changed.meta().namespace.clone().unwrap_or_default()))
-                    .boxed(),
-                healthy(people_changes).map(|_| Change::People).boxed(),
-                healthy(cluster_people_changes).map(|_| Change::People).boxed(),
-            ]);
-            all.for_each(move |change| {
-                changes.tell(change);
-                future::ready(())
-            })
-            .boxed()
+            let of_people =
+                stream::select(healthy(people_changes).map(drop), healthy(cluster_people_changes).map(drop));
+            of_people
+                .for_each(move |()| {
+                    changes.tell(Change::People);
+                    future::ready(())
+                })
+                .boxed()
         };
-        Self { settings, assignments, people, cluster_people, changes, pump }
+        let streams = Streams {
+            settings: settings_changes.boxed(),
+            assignments: assignment_changes.boxed(),
+            requests: request_changes.boxed(),
+            pump,
+        };
+        (Self { settings, assignments, requests, people, cluster_people, changes, gone, news }, streams)
     }
 
     /// Completes when the stores are filled: whatever is decided is decided with everything known.
-    fn ready(&self, context: Arc<Context>, readiness: Readiness) -> Shared<BoxFuture<'static, ()>> {
-        let (settings, assignments) = (self.settings.clone(), self.assignments.clone());
+    fn ready(&self, context: Arc<Context>, readiness: Readiness) -> Ready {
+        let (settings, assignments, requests) =
+            (self.settings.clone(), self.assignments.clone(), self.requests.clone());
         let (people, cluster_people) = (self.people.clone(), self.cluster_people.clone());
         async move {
             filled(&settings).await;
             filled(&assignments).await;
+            filled(&requests).await;
             filled(&people).await;
             filled(&cluster_people).await;
             context.proofs.tried().await;
             readiness.set();
-            tracing::info!("ready: settings and assignments are known, and the admission policies were tried");
+            tracing::info!("ready: what is stored is known, and the admission policies were tried");
         }
         .boxed()
         .shared()
@@ -206,24 +279,23 @@ struct Wiring {
 }
 
 impl Wiring {
-    fn reconcile_requests(self, watches: &Watches) -> impl Future<Output = ()> + use<> {
-        let all = watcher::Config::default;
-        let of_grants = || all().labels(names::REQUEST_UID);
+    fn reconcile_requests(
+        self,
+        watches: &Watches,
+        changed: Changed<Guarded<LockboxRequest>>,
+        home: String,
+    ) -> impl Future<Output = ()> + use<> {
+        let of_grants = || watcher::Config::default().labels(names::REQUEST_UID);
         let api = || self.client.clone();
-        let news = views::News::default();
-        let complete = news.clone();
-        let (store, changed) =
-            stored_telling::<Guarded<LockboxRequest>>(Api::all(api()), all().fields(OPEN), move || complete.filled());
-        let seen = news.clone();
+        let seen = watches.news.clone();
         let changed = changed.inspect(move |change| {
             let _ = change.as_ref().map(|request| seen.request(request));
         });
         let (bindings, binding_changes) = stored::<PartialObjectMeta<RoleBinding>>(Api::all(api()), of_grants());
         let (cluster_bindings, cluster_binding_changes) =
             stored::<PartialObjectMeta<ClusterRoleBinding>>(Api::all(api()), of_grants());
-        let home = self.context.cluster.config().tenant_namespace.clone();
 
-        let touched = touched_by_changes(store.clone(), watches.changes.read(), home.clone());
+        let touched = touched_by_changes(watches.requests.clone(), watches.changes.read(), home.clone());
         let of_grant = |labels: &BTreeMap<String, String>, namespace: &str| {
             labels.get(names::REQUEST).map(|name| ObjectRef::<Guarded<LockboxRequest>>::new(name).within(namespace))
         };
@@ -234,8 +306,15 @@ impl Wiring {
             .filter_map(move |binding| future::ready(of_grant(binding.labels(), &home)));
 
         let until = until_stopped(self.stopped.clone());
-        let views = views::run(self.context.clone(), news, store.clone(), self.ready.clone().map(drop), until);
-        let requests = Arc::new(Requests::new(self.context, store.clone(), bindings.clone(), cluster_bindings.clone()));
+        let views = views::run(
+            self.context.clone(),
+            watches.news.clone(),
+            watches.requests.clone(),
+            self.ready.clone().map(drop),
+            until,
+        );
+        let requests =
+            Arc::new(Requests::new(self.context, watches.requests.clone(), bindings.clone(), cluster_bindings.clone()));
         // These stores are filled by this very controller, so its reconcilers run already while they wait for them. One
         // shared wait for all: of many who wait for a store directly, kube wakes the last one alone.
         let ready = self.ready;
@@ -246,7 +325,7 @@ impl Wiring {
         }
         .boxed()
         .shared();
-        let run = Controller::for_stream(changed, store)
+        let run = Controller::for_stream(changed, watches.requests.clone())
             .with_config(self.limits)
             .reconcile_on(touched)
             .reconcile_on(of_bindings)
@@ -256,17 +335,23 @@ impl Wiring {
         future::join(drain("request", run), views).map(drop)
     }
 
-    fn reconcile_assignments(self, watches: &Watches) -> impl Future<Output = ()> + use<> {
+    fn reconcile_assignments(
+        self,
+        watches: &Watches,
+        changed: Changed<Guarded<RoleAssignment>>,
+    ) -> impl Future<Output = ()> + use<> {
         let store = watches.assignments.clone();
         // Changes of assignments reach the controller by its own watch.
         let touched = watches.changes.read().flat_map(move |change| {
             let touched: Vec<_> = match change {
-                Change::Settings => store.state().iter().map(|object| ObjectRef::from_obj(object.as_ref())).collect(),
+                Change::Settings | Change::Troubles => {
+                    store.state().iter().map(|object| ObjectRef::from_obj(object.as_ref())).collect()
+                }
                 Change::Assignment(_) | Change::People | Change::Proofs => vec![],
             };
             stream::iter(touched)
         });
-        let run = Controller::new(Api::<Guarded<RoleAssignment>>::all(self.client), watcher::Config::default())
+        let run = Controller::for_stream(changed, watches.assignments.clone())
             .with_config(self.limits)
             .reconcile_on(touched)
             .graceful_shutdown_on(until_stopped(self.stopped))
@@ -274,13 +359,19 @@ impl Wiring {
         drain("assignment", run)
     }
 
-    fn reconcile_settings(self, watches: &Watches) -> impl Future<Output = ()> + use<> {
+    fn reconcile_settings(
+        self,
+        watches: &Watches,
+        changed: Changed<Guarded<LockboxSettings>>,
+    ) -> impl Future<Output = ()> + use<> {
         // Whoever fell behind is told of the settings in place of what was missed.
-        let shown =
-            watches.changes.read().filter(|change| future::ready(matches!(change, Change::Proofs | Change::Settings)));
+        let shown = watches
+            .changes
+            .read()
+            .filter(|change| future::ready(matches!(change, Change::Proofs | Change::Troubles | Change::Settings)));
         let levels = Api::<PartialObjectMeta<ClusterRole>>::all(self.client.clone());
         let labelled = watcher::Config::default().labels(names::ACCESS_LEVEL);
-        let run = Controller::new(Api::<Guarded<LockboxSettings>>::all(self.client), watcher::Config::default())
+        let run = Controller::for_stream(changed, watches.settings.clone())
             .with_config(self.limits.concurrency(1))
             .watches(levels, labelled, |_| [ObjectRef::new(names::SETTINGS)])
             .reconcile_on(shown.map(|_| ObjectRef::new(names::SETTINGS)))
@@ -304,7 +395,7 @@ fn touched_by_changes(
                 *namespace == home || request.meta().namespace.as_deref() == Some(namespace)
             }
             Change::Proofs => waits_for_proofs(request),
-            Change::People => false,
+            Change::People | Change::Troubles => false,
         };
         let touched: Vec<_> = store
             .state()
@@ -326,10 +417,9 @@ fn waits_for_proofs(request: &Guarded<LockboxRequest>) -> bool {
 /// Says that one of the chart's admission policies, or of their bindings, changed.
 fn policies(client: &Client) -> impl Stream<Item = ()> + Send + use<> {
     let of_lockbox = || watcher::Config::default().labels(&names::of_the_chart());
-    let (_, policies) = stored::<PartialObjectMeta<ValidatingAdmissionPolicy>>(Api::all(client.clone()), of_lockbox());
-    let (_, bindings) =
-        stored::<PartialObjectMeta<ValidatingAdmissionPolicyBinding>>(Api::all(client.clone()), of_lockbox());
-    stream::select(healthy(policies).map(drop), healthy(bindings).map(drop))
+    let policies = changed::<ValidatingAdmissionPolicy>(Api::all(client.clone()), of_lockbox());
+    let bindings = changed::<ValidatingAdmissionPolicyBinding>(Api::all(client.clone()), of_lockbox());
+    stream::select(policies, bindings)
 }
 
 /// A reconciler that waits until everything is known.
@@ -370,14 +460,4 @@ async fn drain<T, E: std::error::Error + 'static>(
         future::ready(())
     })
     .await;
-}
-
-/// Says at once, and by name, when the CRDs are missing.
-async fn check_kinds(client: &Client) -> Result<(), Error> {
-    let listed = client.list_api_group_resources("lockbox.dev/v1alpha1");
-    match tokio::time::timeout(Duration::from_secs(30), listed).await {
-        Ok(Ok(_)) => Ok(()),
-        Ok(Err(error)) => Err(Error::NoKinds(error.to_string())),
-        Err(_) => Err(Error::NoKinds("no answer from the API server within 30 s".into())),
-    }
 }

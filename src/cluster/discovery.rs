@@ -1,40 +1,73 @@
-//! Which kinds this cluster serves.
+//! Which kinds this cluster serves, and how ours are defined.
 
 use std::collections::BTreeSet;
 
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use kube::{Api, core::PartialObjectMeta};
+
 use super::{Cluster, Error, limited};
-use lockbox_api::settings::GroupResource;
+use crate::crds;
+use lockbox_api::{names, settings::GroupResource};
+
+/// Whether our kinds are served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OurKinds {
+    /// They are.
+    Served,
+    /// The API server knows nothing of them: the definitions are not installed.
+    Missing,
+}
 
 impl Cluster {
-    /// All kinds that the cluster serves, whatever their version. A group that does not answer (an aggregated API that
-    /// is down) is taken as not served for now.
+    /// All kinds that the cluster serves, whatever their version, in two calls. Of an aggregated API that is down the
+    /// API server tells what it knew last, or nothing.
     pub async fn served_kinds(&self) -> Result<BTreeSet<GroupResource>, Error> {
+        let core = limited("list the kinds of the core group", self.client.list_core_api_versions_aggregated());
+        let groups = limited("list the kinds of all API groups", self.client.list_api_groups_aggregated());
+        let (core, groups) = futures::future::try_join(core, groups).await?;
         let mut kinds = BTreeSet::new();
-        let core = limited("list the kinds of the core group", self.client.list_core_api_resources("v1")).await?;
-        let plain = |name: &str| !name.contains('/');
-        kinds.extend(
-            core.resources
-                .into_iter()
-                .filter(|resource| plain(&resource.name))
-                .map(|resource| GroupResource { group: String::new(), resource: resource.name }),
-        );
-        let groups = limited("list API groups", self.client.list_api_groups()).await?;
-        for group in groups.groups {
-            for version in group.versions {
-                let listed = self.client.list_api_group_resources(&version.group_version);
-                match limited("list the kinds of an API group", listed).await {
-                    Ok(list) => kinds.extend(
-                        list.resources
-                            .into_iter()
-                            .filter(|resource| plain(&resource.name))
-                            .map(|resource| GroupResource { group: group.name.clone(), resource: resource.name }),
-                    ),
-                    Err(error) => {
-                        tracing::warn!(group = version.group_version, %error, "this API group does not answer");
-                    }
-                }
-            }
+        for group in core.items.into_iter().chain(groups.items) {
+            let name = group.metadata.and_then(|metadata| metadata.name).unwrap_or_default();
+            let resources = group.versions.into_iter().flat_map(|version| version.resources);
+            kinds.extend(
+                resources
+                    .filter_map(|resource| resource.resource)
+                    .map(|resource| GroupResource { group: name.clone(), resource }),
+            );
         }
         Ok(kinds)
+    }
+
+    /// Whether our kinds are served. An error says that nobody knows.
+    pub async fn our_kinds(&self) -> Result<OurKinds, Error> {
+        let version = format!("{}/v1alpha1", names::GROUP);
+        match limited("look for the kinds of lockbox.dev", self.client.list_api_group_resources(&version)).await {
+            // The group is there as soon as the first of the definitions is.
+            Ok(list) => {
+                let served = |plural: &str| list.resources.iter().any(|resource| resource.name == plural);
+                let all = ["lockboxrequests", "lockboxsettings", "roleassignments"].into_iter().all(served);
+                Ok(if all { OurKinds::Served } else { OurKinds::Missing })
+            }
+            // For a group that it does not know the API server answers 404 in plain text, without a reason.
+            Err(error) if error.status().is_some_and(|status| status.code == 404) => Ok(OurKinds::Missing),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The names of our definitions that are not those of this version of the operator.
+    pub async fn other_definitions(&self) -> Result<Vec<String>, Error> {
+        let definitions: Api<PartialObjectMeta<CustomResourceDefinition>> = Api::all(self.client.clone());
+        let mut others = vec![];
+        for (name, digest) in crds::digests() {
+            let there = limited("read a CustomResourceDefinition", definitions.get_metadata_opt(&name)).await?;
+            let stamp = there
+                .as_ref()
+                .and_then(|there| there.metadata.annotations.as_ref())
+                .and_then(|annotations| annotations.get(names::DEFINITION));
+            if stamp != Some(&digest) {
+                others.push(name);
+            }
+        }
+        Ok(others)
     }
 }

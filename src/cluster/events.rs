@@ -14,7 +14,7 @@ use kube::{
 };
 
 use super::{Cluster, Error, limited};
-use lockbox_api::{LockboxRequest, LockboxSettings, Moment, Scope, names, request::Entry};
+use lockbox_api::{LockboxRequest, Moment, Scope, names, request::Entry};
 use lockbox_lifecycle::audit;
 
 /// An Event to publish, about whichever of our kinds.
@@ -78,10 +78,12 @@ impl Cluster {
         Ok(())
     }
 
-    /// Publishes an Event about the settings.
-    pub async fn publish_settings(&self, settings: &LockboxSettings, record: &EventRecord) -> Result<(), Error> {
-        self.publish_event(settings.object_ref(&()), None, record).await?;
-        tracing::info!(action = record.reason, note = record.note, "audit");
+    /// Publishes an Event about an object of ours, and logs it. Publishing it again, in whatever words, changes nothing.
+    pub async fn publish_about(&self, regarding: ObjectReference, record: &EventRecord) -> Result<(), Error> {
+        let (kind, name) = (regarding.kind.clone().unwrap_or_default(), regarding.name.clone().unwrap_or_default());
+        let (uid, namespace) = (regarding.uid.clone().unwrap_or_default(), regarding.namespace.clone());
+        self.publish_event(regarding, None, record).await?;
+        tracing::info!(kind, name, namespace, uid, action = record.reason, note = record.note, "audit");
         Ok(())
     }
 
@@ -116,9 +118,10 @@ impl Cluster {
             Err(error) if error.namespace_is_ending() => Ok(()),
             Err(error) if error.already_exists() => {
                 let there = limited("read an Event", events.get(&record.name)).await?;
-                let same = there.note == event.note
-                    && there.reason == event.reason
-                    && there.reporting_controller == event.reporting_controller;
+                // Nobody else reports in our name (policy lockbox-events). The words may differ: those of an older
+                // version, or of another attempt.
+                let uid = |event: &Event| event.regarding.as_ref().and_then(|regarding| regarding.uid.clone());
+                let same = there.reporting_controller == event.reporting_controller && uid(&there) == uid(&event);
                 if same {
                     return Ok(());
                 }

@@ -23,6 +23,7 @@ use kube::{
     core::{DeserializeGuard as Guarded, Status},
 };
 
+pub use discovery::OurKinds;
 pub use events::EventRecord;
 pub use grants::{GrantTraces, Made, NotGranted};
 pub use sweep::FoundGrant;
@@ -82,6 +83,24 @@ pub enum Error {
 }
 
 impl Error {
+    /// What stands in the way, as one word for a condition.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::Foreign { .. } => "Foreign",
+            Self::Ending { .. } => "Ending",
+            Self::TimedOut { .. } => "NoAnswer",
+            Self::Restless { .. } => "Failed",
+            Self::Kube { .. } if self.namespace_is_ending() => "NamespaceEnding",
+            Self::Kube { .. } if self.is_forbidden() || self.is_invalid() => "Refused",
+            Self::Kube { .. } => "Failed",
+        }
+    }
+
+    /// The object is there, and this version of the operator cannot read it.
+    pub fn is_unreadable(&self) -> bool {
+        matches!(self, Self::Kube { source, .. } if matches!(**source, kube::Error::SerdeError(_)))
+    }
+
     /// Somebody wrote the object in between: look again.
     pub fn is_conflict(&self) -> bool {
         self.status().is_some_and(Status::is_conflict)

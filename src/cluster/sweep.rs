@@ -1,6 +1,6 @@
 //! Finding grants by their labels, whoever remembers them.
 
-use std::time::Duration;
+use std::{collections::HashSet, time::Duration};
 
 use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding, RoleBinding};
 use kube::{Api, Resource, ResourceExt, api::ListParams, core::PartialObjectMeta};
@@ -29,20 +29,26 @@ pub struct FoundGrant {
 }
 
 impl Cluster {
-    /// All grants in the cluster.
-    pub async fn find_grants(&self, now: Moment) -> Result<Vec<FoundGrant>, Error> {
+    /// All grants in the cluster, as far as they can be listed, and what went wrong with the rest.
+    pub async fn find_grants(&self, now: Moment) -> (Vec<FoundGrant>, Vec<Error>) {
         let bindings: Api<PartialObjectMeta<RoleBinding>> = Api::all(self.client.clone());
-        let mut found = self.find(&bindings, Scope::Subscription, now).await?;
-        let bindings: Api<PartialObjectMeta<ClusterRoleBinding>> = Api::all(self.client.clone());
-        found.extend(self.find(&bindings, Scope::Tenant, now).await?);
+        let cluster_bindings: Api<PartialObjectMeta<ClusterRoleBinding>> = Api::all(self.client.clone());
         // A ClusterRole whose binding is gone gives nobody anything, but it must not stay.
         let roles: Api<PartialObjectMeta<ClusterRole>> = Api::all(self.client.clone());
-        for role in self.find(&roles, Scope::Tenant, now).await? {
-            if !found.iter().any(|grant| grant.name == role.name) {
-                found.push(role);
-            }
+        let (mut grants, mut errors) = (vec![], vec![]);
+        let mut take = |listed: Result<Vec<FoundGrant>, Error>| match listed {
+            Ok(found) => grants.extend(found),
+            Err(error) => errors.push(error),
+        };
+        take(self.find(&bindings, Scope::Subscription, now).await);
+        take(self.find(&cluster_bindings, Scope::Tenant, now).await);
+        let roles = self.find(&roles, Scope::Tenant, now).await;
+        let bound: HashSet<String> = grants.iter().map(|grant| grant.name.clone()).collect();
+        match roles {
+            Ok(roles) => grants.extend(roles.into_iter().filter(|role| !bound.contains(&role.name))),
+            Err(error) => errors.push(error),
         }
-        Ok(found)
+        (grants, errors)
     }
 
     async fn find<K>(

@@ -1,7 +1,8 @@
-//! Watches, facts, a step, writes: one file a kind, plus the sweep.
+//! Watches, facts, a step, writes: one file a kind, plus the sweep and what is told of deleted objects.
 
 pub mod assignments;
 pub mod changes;
+pub mod gone;
 mod memory;
 pub mod people;
 pub mod proofs;
@@ -16,8 +17,9 @@ use std::sync::Arc;
 
 use kube::{Resource, core::DeserializeGuard, runtime::reflector::Store};
 
-use crate::cluster::Cluster;
-use lockbox_api::{LockboxSettings, Moment, RoleAssignment, names};
+use crate::cluster::{Cluster, Error};
+use lockbox_api::{LockboxRequest, LockboxSettings, Moment, RoleAssignment, names};
+use lockbox_lifecycle::settings::SettingsView;
 
 /// What an object that cannot be read is kept as: the watch goes on for the others.
 pub type Guarded<K> = DeserializeGuard<K>;
@@ -30,16 +32,39 @@ pub struct Context {
     pub settings: Store<Guarded<LockboxSettings>>,
     /// All assignments.
     pub assignments: Store<Guarded<RoleAssignment>>,
+    /// All requests that are not closed.
+    pub requests: Store<Guarded<LockboxRequest>>,
     /// Retries by object.
     pub retries: retry::Retries,
     /// What is proven of the cluster.
     pub proofs: proofs::Board,
+    /// What stands in the way of people's bindings.
+    pub troubles: people::Troubles,
+    /// What went, and is to be told.
+    pub gone: Arc<gone::Gone>,
 }
 
 impl Context {
-    /// The settings as they are known now. Unreadable ones are none: nothing is granted by what cannot be read.
+    /// The settings as they are known now, which a cache may know late: what ends something by their absence reads them first.
     pub fn settings(&self) -> Option<Arc<Guarded<LockboxSettings>>> {
         self.settings.find(|settings| settings.meta().name.as_deref() == Some(names::SETTINGS))
+    }
+
+    /// The settings; that there are none, only a fresh read says.
+    pub async fn settings_or_read(&self) -> Result<Option<Arc<Guarded<LockboxSettings>>>, Error> {
+        match self.settings() {
+            Some(cached) => Ok(Some(cached)),
+            None => Ok(self.cluster.read_settings().await?.map(Arc::new)),
+        }
+    }
+}
+
+/// What is known by stored settings: none, unreadable ones, or these.
+pub fn view(settings: Option<&Guarded<LockboxSettings>>) -> SettingsView<'_> {
+    match settings.map(|settings| &settings.0) {
+        None => SettingsView::Missing,
+        Some(Err(invalid)) => SettingsView::Unreadable(&invalid.error),
+        Some(Ok(settings)) => SettingsView::Known(&settings.spec),
     }
 }
 

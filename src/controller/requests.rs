@@ -14,7 +14,7 @@ use kube::{
 use lockbox_api::{LockboxRequest, LockboxSettings, Moment, Phase, RoleAssignment, Scope, names};
 use lockbox_lifecycle::{
     Action, Attempt, Facts, Forgery, GrantView, OpenRequests, Outcomes, Proof, Proofs, RoleView, SettingsView, Step,
-    facts::needs_role, placement, step,
+    facts::needs_role, limits, placement, step,
 };
 
 use super::{Context, Guarded, memory::Memory};
@@ -325,18 +325,8 @@ impl Requests {
         if request.status.as_ref().and_then(|status| status.phase).unwrap_or_default() != Phase::Evaluating {
             return OpenRequests::default();
         }
-        let username = &request.spec.requester.username;
-        let mut open = OpenRequests::default();
-        for other in self.open.state() {
-            let Ok(other) = &other.0 else { continue };
-            let phase = other.status.as_ref().and_then(|status| status.phase).unwrap_or_default();
-            if phase.is_terminal() {
-                continue;
-            }
-            open.of_requester += usize::from(other.spec.requester.username == *username);
-            open.in_namespace += usize::from(other.metadata.namespace == request.metadata.namespace);
-        }
-        open
+        let all = self.open.state();
+        limits::open(request, all.iter().filter_map(|guarded| guarded.0.as_ref().ok()))
     }
 }
 

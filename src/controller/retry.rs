@@ -4,7 +4,7 @@ use std::{
     collections::HashMap,
     hash::{BuildHasher, RandomState},
     sync::{Mutex, PoisonError},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 /// The first wait.
@@ -13,14 +13,23 @@ const FIRST: Duration = Duration::from_millis(200);
 const LONGEST: Duration = Duration::from_mins(1);
 /// Somebody wrote in between: the watch brings their version at once.
 const CONFLICT: Duration = Duration::from_millis(50);
-/// Objects that are counted at most; beyond that, all start anew.
-const MOST: usize = 20_000;
+/// Objects that are counted before those that are long over are forgotten.
+const MANY: usize = 1_000;
+/// A failure that is older than this was the object's last: it would have been tried again long ago.
+const OVER: Duration = Duration::from_mins(10);
 
-/// Failures in a row, by object. Forgotten on success, and by a restart: it is an optimisation, not a memory.
+/// Failures in a row, by object. Forgotten on success, when the object is not tried any more, and by a restart: it is an
+/// optimisation, not a memory.
 #[derive(Debug, Default)]
 pub struct Retries {
-    failures: Mutex<HashMap<String, u32>>,
+    failures: Mutex<HashMap<String, Failures>>,
     random: RandomState,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Failures {
+    count: u32,
+    last: Instant,
 }
 
 impl Retries {
@@ -31,21 +40,28 @@ impl Retries {
 
     /// Counts a failure of `object` and says how long to wait.
     pub fn failed(&self, object: &str) -> Duration {
+        self.failed_at(object, Instant::now())
+    }
+
+    fn failed_at(&self, object: &str, now: Instant) -> Duration {
         let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
-        if failures.len() >= MOST {
-            failures.clear();
+        // What is deleted while it fails never succeeds. Looked for when the number has doubled.
+        let many = failures.len() == MANY || (failures.len() > MANY && failures.len().is_power_of_two());
+        if many && !failures.contains_key(object) {
+            failures.retain(|_, failures| now.saturating_duration_since(failures.last) < OVER);
         }
-        let count = failures.entry(object.to_owned()).or_default();
-        *count = count.saturating_add(1);
-        let wait = FIRST.saturating_mul(1_u32 << (*count - 1).min(16)).min(LONGEST);
+        let entry = failures.entry(object.to_owned()).or_insert(Failures { count: 0, last: now });
+        *entry = Failures { count: entry.count.saturating_add(1), last: now };
+        let count = entry.count;
+        let wait = FIRST.saturating_mul(1_u32 << (count - 1).min(16)).min(LONGEST);
         // Up to a quarter more, by object and count: many that failed together do not try together again.
-        let spread = u32::try_from(self.random.hash_one((object, *count)) % 256).unwrap_or_default();
+        let spread = u32::try_from(self.random.hash_one((object, count)) % 256).unwrap_or_default();
         wait + (wait / 4) * spread / 256
     }
 
     /// Failures of `object` in a row so far.
     pub fn count(&self, object: &str) -> u32 {
-        self.failures.lock().unwrap_or_else(PoisonError::into_inner).get(object).copied().unwrap_or_default()
+        self.failures.lock().unwrap_or_else(PoisonError::into_inner).get(object).map_or(0, |failures| failures.count)
     }
 
     /// Forgets the failures of `object`.
@@ -69,5 +85,17 @@ mod tests {
         assert!(retries.failed("a") >= LONGEST);
         retries.succeeded("a");
         assert!(retries.failed("a") < FIRST * 2);
+    }
+
+    #[test]
+    fn what_failed_and_is_never_tried_again_is_forgotten() {
+        let retries = Retries::default();
+        let (mut now, mut most) = (Instant::now(), 0);
+        for object in 0..20_000 {
+            retries.failed_at(&object.to_string(), now);
+            now += Duration::from_secs(1);
+            most = most.max(retries.failures.lock().unwrap().len());
+        }
+        assert!(most <= 2 * MANY, "{most} are kept");
     }
 }

@@ -1,34 +1,50 @@
 //! The sweep: at the start and on a timer, every grant past its deadline or without a live request is ended, whoever
-//! made it and whatever anybody remembers.
+//! made it and whatever anybody remembers. A grant that cannot be looked at or ended stops no other.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
-use super::Context;
-use crate::cluster::{Cluster, Error, FoundGrant};
+use k8s_openapi::api::core::v1::ObjectReference;
+use kube::{Resource, ResourceExt, api::DynamicObject};
+use serde_json::Value;
+
+use super::{Context, Guarded};
+use crate::cluster::{Cluster, Error, EventRecord, FoundGrant};
 use lockbox_api::{LockboxRequest, Moment, Phase, Scope};
+use lockbox_lifecycle::text::{clip, sha256};
 
 /// Time between two sweeps.
 const INTERVAL: Duration = Duration::from_mins(1);
 /// A grant past its end is left to its own request for this long, which ends and records it.
 const GRACE: chrono::TimeDelta = chrono::TimeDelta::seconds(10);
 
-/// Sweeps until it is stopped. A sweep that fails is logged and comes again.
+/// Sweeps until it is stopped.
 pub async fn run(shared: Arc<Context>) {
+    // What the cache knows of requests need not be asked for again. Until it knows all, every grant is asked about.
     let mut timer = tokio::time::interval(INTERVAL);
     timer.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         timer.tick().await;
-        if let Err(error) = sweep(&shared).await {
-            tracing::warn!(%error, "the sweep will be tried again");
-        }
+        sweep(&shared).await;
     }
 }
 
 /// Looks at every grant once.
-pub async fn sweep(shared: &Context) -> Result<(), Error> {
+pub async fn sweep(shared: &Context) {
     let (cluster, now) = (&shared.cluster, shared.proofs.now());
-    for grant in cluster.find_grants(now).await? {
-        let Some(why) = why_end(cluster, &grant, now).await? else { continue };
+    let (grants, mut errors) = cluster.find_grants(now).await;
+    let requests = shared.requests.state();
+    let known: HashMap<String, &Guarded<LockboxRequest>> =
+        requests.iter().filter_map(|request| Some((request.uid()?, request.as_ref()))).collect();
+    for grant in &grants {
+        let why = match why_end(cluster, grant, known.get(&grant.uid).copied(), now).await {
+            Ok(None) => continue,
+            Ok(Some(why)) => why,
+            Err(error) => {
+                tracing::warn!(request = grant.request, grant = grant.name, %error, "the sweep cannot tell whether a grant may stay");
+                errors.push(error);
+                continue;
+            }
+        };
         tracing::warn!(
             request = grant.request,
             namespace = grant.namespace,
@@ -36,30 +52,90 @@ pub async fn sweep(shared: &Context) -> Result<(), Error> {
             why,
             "the sweep ends a grant"
         );
-        cluster.end_grant(grant.scope, &grant.namespace, &grant.name, true).await?;
+        if let Err(error) = cluster.end_grant(grant.scope, &grant.namespace, &grant.name, true).await {
+            tracing::error!(request = grant.request, namespace = grant.namespace, grant = grant.name, why, %error, "the sweep could not end a grant, and will try again");
+            tell(cluster, grant, why, &error, now).await;
+            errors.push(error);
+        }
     }
-    Ok(())
+    if let Some(first) = errors.first() {
+        let (grants, failed) = (grants.len(), errors.len());
+        tracing::warn!(grants, failed, %first, "the sweep did not get through, and comes again");
+    }
+}
+
+/// Says by an Event that a grant could not be ended. Its name follows from what stood in the way, so that each obstacle
+/// is told once.
+async fn tell(cluster: &Cluster, grant: &FoundGrant, why: &str, error: &Error, now: Moment) {
+    let said = error.to_string();
+    let namespace = home(cluster, grant).to_owned();
+    let regarding = ObjectReference {
+        api_version: Some(LockboxRequest::api_version(&()).into()),
+        kind: Some(LockboxRequest::kind(&()).into()),
+        namespace: Some(namespace.clone()),
+        name: Some(grant.request.clone()),
+        uid: Some(grant.uid.clone()),
+        ..ObjectReference::default()
+    };
+    let digest = sha256(&said);
+    let record = EventRecord {
+        name: format!("lockbox.{}.not-ended-{}", grant.uid, digest.get(7..15).unwrap_or_default()),
+        namespace,
+        reason: "EndAccessFailed".into(),
+        note: clip(
+            &format!(
+                "{} must end ({why}), and could not be ended: {said}. It is tried again every minute.",
+                grant.name
+            ),
+            1000,
+        ),
+        warning: true,
+        at: now,
+    };
+    if let Err(error) = cluster.publish_about(regarding, &record).await {
+        tracing::warn!(grant = grant.name, %error, "that a grant could not be ended could not be told by an Event");
+    }
+}
+
+/// The namespace of a grant's request.
+fn home<'a>(cluster: &'a Cluster, grant: &'a FoundGrant) -> &'a str {
+    match grant.scope {
+        Scope::Subscription => &grant.namespace,
+        Scope::Tenant => &cluster.config().tenant_namespace,
+    }
 }
 
 /// Why a grant must end; none when it may stay.
-async fn why_end(cluster: &Cluster, grant: &FoundGrant, now: Moment) -> Result<Option<&'static str>, Error> {
+async fn why_end(
+    cluster: &Cluster,
+    grant: &FoundGrant,
+    known: Option<&Guarded<LockboxRequest>>,
+    now: Moment,
+) -> Result<Option<&'static str>, Error> {
     if grant.until.is_none_or(|until| now >= until + GRACE) {
         return Ok(Some("its end has passed"));
     }
-    let home = &cluster.config().tenant_namespace;
-    let namespace = match grant.scope {
-        Scope::Subscription => &grant.namespace,
-        Scope::Tenant => home,
-    };
-    let request = match cluster.read_request(namespace, &grant.request).await {
-        Ok(request) => request,
-        // It is there and cannot be read: nobody can say that it is approved.
-        Err(Error::Kube { source, .. }) if matches!(*source, kube::Error::SerdeError(_)) => {
-            return Ok(Some("its request cannot be read"));
+    // What the cache says is enough to let a grant stay: it ends by its own deadline, and the request's reconciler is
+    // told of the same change. To end it, the API server is asked.
+    if let Some(Ok(request)) = known.map(|known| &known.0)
+        && judge(Some(request), &grant.uid).is_none()
+    {
+        return Ok(None);
+    }
+    // Where the cache has it is where it is: the tenant's home may have been another when the grant was made.
+    let namespace = known.and_then(ResourceExt::namespace).unwrap_or_else(|| home(cluster, grant).to_owned());
+    match cluster.read_request(&namespace, &grant.request).await {
+        Ok(request) => Ok(judge(request.as_ref(), &grant.uid)),
+        Err(error) if error.is_unreadable() => {
+            let request = cluster.read_request_plain(&namespace, &grant.request).await?;
+            let ends = judge_plain(request.as_ref(), &grant.uid);
+            if ends.is_none() {
+                tracing::error!(request = grant.request, namespace, grant = grant.name, %error, "the request of a grant cannot be read; the access stays until its end, unless it is revoked");
+            }
+            Ok(ends)
         }
-        Err(error) => return Err(error),
-    };
-    Ok(judge(request.as_ref(), &grant.uid))
+        Err(error) => Err(error),
+    }
 }
 
 fn judge(request: Option<&LockboxRequest>, uid: &str) -> Option<&'static str> {
@@ -69,5 +145,56 @@ fn judge(request: Option<&LockboxRequest>, uid: &str) -> Option<&'static str> {
     match request.status.as_ref().and_then(|status| status.phase).unwrap_or_default() {
         Phase::Approved | Phase::AccessGranted => None,
         _ => Some("its request does not grant access"),
+    }
+}
+
+/// The same for a request that this version cannot read: what is plain to see ends the access, what is not does not.
+fn judge_plain(request: Option<&DynamicObject>, uid: &str) -> Option<&'static str> {
+    let Some(request) = request.filter(|request| request.metadata.uid.as_deref() == Some(uid)) else {
+        return Some("its request is gone");
+    };
+    let ended = |field: &str| request.data.pointer(field).is_some_and(|value| !value.is_null());
+    if ended("/spec/revocation") || ended("/spec/release") || ended("/status/endedAt") {
+        return Some("its request, which cannot be read, was ended");
+    }
+    let Some(phase) = request.data.pointer("/status/phase").and_then(Value::as_str) else {
+        return Some("its request, which cannot be read, does not grant access");
+    };
+    // A phase that this version does not know may be one of those that grant.
+    match serde_json::from_value::<Phase>(phase.into()) {
+        Ok(Phase::Approved | Phase::AccessGranted) | Err(_) => None,
+        Ok(_) => Some("its request, which cannot be read, does not grant access"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_request_that_cannot_be_read_keeps_its_access_unless_it_is_plain_that_it_ended() {
+        let plain = |spec: Value, status: Value| -> Option<&'static str> {
+            let request = json!({
+                "apiVersion": "lockbox.dev/v1alpha1", "kind": "LockboxRequest",
+                "metadata": {"name": "r", "namespace": "shop", "uid": "u"}, "spec": spec, "status": status,
+            });
+            judge_plain(Some(&serde_json::from_value(request).unwrap()), "u")
+        };
+        for phase in ["Approved", "AccessGranted", "SomethingNewer"] {
+            assert_eq!(plain(json!({"duration": 7}), json!({"phase": phase})), None, "{phase}");
+        }
+        for (spec, status) in [
+            (json!({}), json!({})),
+            (json!({}), json!({"phase": "CustomerNotified"})),
+            (json!({}), json!({"phase": "Revoked"})),
+            (json!({}), json!({"phase": "SomethingNewer", "endedAt": "2026-11-29T12:00:00Z"})),
+            (json!({"revocation": {"by": "alice"}}), json!({"phase": "AccessGranted"})),
+            (json!({"release": {"by": "kim"}}), json!({"phase": "AccessGranted"})),
+        ] {
+            assert!(plain(spec.clone(), status.clone()).is_some(), "{spec} {status}");
+        }
+        assert_eq!(judge_plain(None, "u"), Some("its request is gone"));
     }
 }

@@ -12,6 +12,7 @@
 
 mod attacks_admission;
 mod attacks_net;
+mod attacks_people;
 mod attacks_strict;
 mod attacks_unattended;
 mod attacks_views;

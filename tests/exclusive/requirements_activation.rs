@@ -130,21 +130,21 @@ fn a_global_administrator_switches_lockbox_on_or_it_is_on_with_the_plan_and_each
 
     let settings = world.with_settings(&json!({}));
     let generation = || world.get("lbs", "default", "default")["metadata"]["generation"].as_i64().unwrap();
-    let told = |reason: &str, words: &str| {
-        let note = format!("{words} by {ADMINISTRATOR}; generation {} of the LockboxSettings", generation());
+    let told = |reason: &str, words: &str, what: &str| {
+        let note = format!("{words} by {ADMINISTRATOR}{what}; generation {} of the LockboxSettings", generation());
         eventually(&note.clone(), || settings_events(world, reason).contains(&note).then_some(()));
     };
     settings.change(&json!({"enabled": false}));
-    told("ChangeSettings", "Change Settings");
-    told("DisableLockbox", "Disable Customer Lockbox");
+    told("ChangeSettings", "Change Settings", ": enabled: true, now false");
+    told("DisableLockbox", "Disable Customer Lockbox", "");
     assert_eq!(world.wait_for_settings()["status"]["enabled"], false);
     settings.change(&json!({"enabled": true}));
-    told("EnableLockbox", "Enable Customer Lockbox");
+    told("EnableLockbox", "Enable Customer Lockbox", "");
     settings.change(&json!({"pendingTimeout": "3d"}));
-    told("ChangeSettings", "Change Settings");
+    told("ChangeSettings", "Change Settings", ": pendingTimeout: 4d, now 3d");
     let before = settings_events(world, "EnableLockbox").len();
     settings.change(&json!({"pendingTimeout": "2d"}));
-    told("ChangeSettings", "Change Settings");
+    told("ChangeSettings", "Change Settings", ": pendingTimeout: 3d, now 2d");
     assert_eq!(settings_events(world, "EnableLockbox").len(), before, "what stays on is not switched on");
     // The record says the truth: nobody writes another's name there.
     let forged = ["annotate", "lbs", "default", "--overwrite", "lockbox.dev/changed-by=mallory@contoso.example"];

@@ -57,8 +57,18 @@ impl World {
 
     /// A cluster with the chart, and no operator yet.
     pub fn installed(options: Options) -> Self {
+        Self::after(options, |_| None)
+    }
+
+    /// A cluster with the chart, and an operator that was started before the chart was there.
+    pub fn installed_with(options: Options, early: impl FnOnce(&Cluster) -> Operator) -> Self {
+        Self::after(options, |cluster| Some(early(cluster)))
+    }
+
+    fn after(options: Options, early: impl FnOnce(&Cluster) -> Option<Operator>) -> Self {
         let cluster = Cluster::start(options).unwrap();
-        let world = Self { cluster, operator: Mutex::new(None), settings: RwLock::new(()) };
+        let operator = early(&cluster);
+        let world = Self { cluster, operator: Mutex::new(operator), settings: RwLock::new(()) };
         world.helm_install(&[]);
         world
     }

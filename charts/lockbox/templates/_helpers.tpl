@@ -29,7 +29,7 @@ app.kubernetes.io/component: operator
 
 {{/* The ClusterRoles for people: the only ones that the operator may bind. */}}
 {{- define "lockbox.peopleRoles" -}}
-["lockbox-requester", "lockbox-internal-approver", "lockbox-approver", "lockbox-owner", "lockbox-eligible", "lockbox-administrator", "lockbox-auditor", "lockbox-settings-viewer"]
+["lockbox-requester", "lockbox-internal-approver", "lockbox-approver", "lockbox-owner", "lockbox-owner-activated", "lockbox-eligible", "lockbox-administrator", "lockbox-administrator-activated", "lockbox-auditor", "lockbox-settings-viewer"]
 {{- end }}
 
 {{/* The role that a dry run binds to try whether a grant would be taken. It never exists. */}}

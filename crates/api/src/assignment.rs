@@ -103,7 +103,8 @@ pub struct RoleAssignmentStatus {
     /// The generation that this status is about.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
-    /// Recognized (it can count at all) and Active (it counts now).
+    /// Recognized (it can count at all) and Active (it counts now). Bound is there, and False, while the principal's
+    /// rights could not be made: why, in the API server's words.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 8))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
@@ -119,4 +120,51 @@ pub struct RoleAssignmentStatus {
     /// The activation that was recorded: a change of spec.activation is a new one, and counts from then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub activation: Option<Activation>,
+    /// What became of the assignment: its creation, and its latest activations. At most 16 entries.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["sequence".into()]))]
+    pub history: Vec<AssignmentEntry>,
+}
+
+/// Something that happened to an assignment.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+pub struct AssignmentEntry {
+    /// Its number; the Event about it bears it in its name.
+    #[schemars(range(min = 1))]
+    pub sequence: i64,
+    /// When it happened.
+    #[schemars(extend("maxLength" = 64))]
+    pub at: Moment,
+    /// What happened: `CreateRoleAssignment`, `ActivateRoleAssignment`, `EndActivation`.
+    pub action: AssignmentAction,
+    /// Who did it; left out where the API server does not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 256))]
+    pub actor: Option<String>,
+    /// What happened, in a sentence.
+    #[schemars(length(max = 512))]
+    pub message: String,
+}
+
+/// What happens to an assignment.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum AssignmentAction {
+    /// It was made.
+    CreateRoleAssignment,
+    /// Its principal activated it.
+    ActivateRoleAssignment,
+    /// Its activation ended by the clock.
+    EndActivation,
+}
+
+impl AssignmentAction {
+    /// As it is stored, and as Events give it as their reason.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::CreateRoleAssignment => "CreateRoleAssignment",
+            Self::ActivateRoleAssignment => "ActivateRoleAssignment",
+            Self::EndActivation => "EndActivation",
+        }
+    }
 }

@@ -62,6 +62,11 @@ pub fn set(
     }
 }
 
+/// Takes the condition `type_` away.
+pub fn clear(conditions: &mut Vec<Condition>, type_: &str) {
+    conditions.retain(|condition| condition.type_ != type_);
+}
+
 /// Whether the condition `type_` is there and holds.
 pub fn holds(conditions: &[Condition], type_: &str) -> bool {
     is(conditions, type_, Truth::True)

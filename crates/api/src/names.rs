@@ -17,6 +17,14 @@ pub const ACCESS_UNTIL: &str = "lockbox.dev/access-until";
 pub const PEOPLE: &str = "lockbox.dev/people";
 /// Label of the Roles, and their bindings, that name the requests which one of the provider's people sees.
 pub const VIEW: &str = "lockbox.dev/view";
+/// Annotation of bindings that the operator makes for people: the assignment that they stem from, as `namespace/name`.
+pub const ASSIGNMENT: &str = "lockbox.dev/assignment";
+/// Annotation of bindings that the operator makes for people: the UID of the assignment that they stem from.
+pub const ASSIGNMENT_UID: &str = "lockbox.dev/assignment-uid";
+/// Annotation of an assignment: who created it, stamped by the API server.
+pub const CREATED_BY: &str = "lockbox.dev/created-by";
+/// Annotation of our `CustomResourceDefinitions`: the digest of what they define.
+pub const DEFINITION: &str = "lockbox.dev/definition";
 /// Label of `ClusterRoles` that are access levels.
 pub const ACCESS_LEVEL: &str = "lockbox.dev/access-level";
 /// Annotation of the settings: who wrote them last, stamped by the API server.
@@ -41,6 +49,8 @@ pub const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
 pub const MANAGER: &str = "lockbox";
 /// Reporting controller of our Events, and the actor of what a rule or a clock decides.
 pub const CONTROLLER: &str = "lockbox.dev/operator";
+/// The actor of what a person did where the API server does not say which.
+pub const UNKNOWN_ACTOR: &str = "somebody (this Kubernetes version does not say who)";
 /// The actor in the history where no person acted.
 pub const LOCKBOX: &str = "lockbox";
 

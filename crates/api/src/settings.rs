@@ -649,6 +649,8 @@ pub struct LockboxSettingsStatus {
     pub enabled: Option<bool>,
     /// Ready: the settings can be used; otherwise the field and the reason. `AdmissionEnforced`, `SafetyNet`,
     /// `ClockInSync`: what must be proven before access is given; otherwise what was found and what to do.
+    /// `DefinitionsMatch`: the `CustomResourceDefinitions` are those of this version of the operator. `PeopleBound` is
+    /// there, and False, while rights of people could not be made or taken back.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 8))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
@@ -666,6 +668,23 @@ pub struct LockboxSettingsStatus {
     /// The benchmark's control that asks for this review of services.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub benchmark: Option<Benchmark>,
+    /// The spec as it was looked at last, in short: the next change is compared with it, and its Event says which fields
+    /// changed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["field".into()]))]
+    pub recorded: Vec<RecordedField>,
+}
+
+/// A field of the spec as it was looked at last.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+pub struct RecordedField {
+    /// Its path, such as grant.maximum.
+    #[schemars(length(max = 64))]
+    pub field: String,
+    /// What it held: a short value itself, of a list its items with their digests, of anything else the digest.
+    #[schemars(length(max = 2048))]
+    pub value: String,
 }
 
 /// Whether Lockbox applies to a service in this cluster.

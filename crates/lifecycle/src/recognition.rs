@@ -1,13 +1,19 @@
 //! What becomes of a `RoleAssignment`: whether it can count, whether it counts now, and until when (M10).
 
-use super::approvers::barred;
+use super::{approvers::barred, text::clip};
 use lockbox_api::{
     AssignedRole, LockboxSettingsSpec, Moment, PrincipalKind, RoleAssignment, RoleAssignmentStatus,
-    assignment::{AssignmentScope, AssignmentType},
-    condition::{Truth, set},
+    assignment::{AssignmentAction, AssignmentEntry, AssignmentScope, AssignmentType},
+    condition::{Truth, clear, set},
+    names::CREATED_BY,
     principal::same_user,
-    time::{text, whole_seconds},
+    time::{from_kubernetes, text, whole_seconds},
 };
+
+/// Type of the condition that says that the rights which an assignment calls for could not be made.
+const BOUND: &str = "Bound";
+/// Entries of an assignment's history at most; the schema's limit too.
+const HISTORY: usize = 16;
 
 /// The status that an assignment should have now, and when to look again.
 pub fn recognise(
@@ -62,6 +68,74 @@ pub fn recognise(
     set(&mut status.conditions, "Active", active, reason, &message, now, generation);
     status.observed_generation = generation;
     (status, wake)
+}
+
+/// Shows why the rights that the assignment calls for could not be made, as the condition Bound; without any trouble there
+/// is no such condition. `trouble` is a reason and the API server's words.
+pub fn show_trouble(
+    status: &mut RoleAssignmentStatus,
+    trouble: Option<(&str, &str)>,
+    now: Moment,
+    generation: Option<i64>,
+) {
+    match trouble {
+        Some((reason, why)) => {
+            let message = clip(why, 1024);
+            set(&mut status.conditions, BOUND, Truth::False, reason, &message, whole_seconds(now), generation);
+        }
+        None => clear(&mut status.conditions, BOUND),
+    }
+}
+
+/// Records what happened to the assignment since its history was written, and returns the new entries. `authentic` says
+/// whether the admission policies are known to have been in force when the assignment was made: only then is its creator
+/// who the annotation says.
+pub fn remember(
+    assignment: &RoleAssignment,
+    status: &mut RoleAssignmentStatus,
+    authentic: bool,
+    now: Moment,
+) -> Vec<AssignmentEntry> {
+    let spec = &assignment.spec;
+    let recorded = assignment.status.as_ref().and_then(|before| before.activation.clone());
+    let had = status.history.len();
+    let add = |status: &mut RoleAssignmentStatus, at, action, actor: Option<&str>, message: &str| {
+        let sequence = status.history.last().map_or(1, |last| last.sequence.saturating_add(1));
+        let actor = actor.map(|actor| clip(actor, 256));
+        status.history.push(AssignmentEntry { sequence, at, action, actor, message: clip(message, 512) });
+    };
+    if had == 0 {
+        let created = assignment.metadata.creation_timestamp.as_ref().map_or(now, from_kubernetes);
+        let by = assignment.metadata.annotations.as_ref().and_then(|all| all.get(CREATED_BY)).map(String::as_str);
+        let doubt = if by.is_some() && !authentic {
+            "; the admission policies were not known to be in force then, so its creator may be another"
+        } else {
+            ""
+        };
+        let type_ = spec.type_;
+        let message = format!("{type_:?} {:?} for {}{doubt}", spec.role, spec.principal);
+        add(status, created, AssignmentAction::CreateRoleAssignment, by, &message);
+    }
+    if let (true, Some(at), Some(until), Some(activation)) =
+        (status.activation != recorded, status.activated_at, status.active_until, &status.activation)
+    {
+        // The policies let nobody but the principal write it.
+        let why = activation.justification.split_whitespace().collect::<Vec<_>>().join(" ");
+        let message = format!("{:?} until {}: {why}", spec.role, text(until));
+        add(status, at, AssignmentAction::ActivateRoleAssignment, Some(&spec.principal.name), &message);
+    }
+    if let Some(until) = status.active_until.filter(|until| now >= *until) {
+        let last = status.history.last().map(|last| (last.action, last.at));
+        if last != Some((AssignmentAction::EndActivation, until)) {
+            add(status, until, AssignmentAction::EndActivation, None, &format!("{:?} ended by the clock", spec.role));
+        }
+    }
+    let new = status.history.get(had..).unwrap_or_default().to_vec();
+    // The creation stays; of activations, the latest do.
+    while status.history.len() > HISTORY {
+        status.history.remove(1);
+    }
+    new
 }
 
 /// A new activation counts from now, whatever the client's clock says; the same one is not recorded twice.
@@ -125,4 +199,109 @@ pub fn is_active(assignment: &RoleAssignment, now: Moment) -> bool {
             AssignmentType::Active => true,
             AssignmentType::Eligible => status.active_until.is_some_and(|until| now < until),
         }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn at(seconds: i64) -> Moment {
+        Moment::from_timestamp(1_800_000_000 + seconds, 0).unwrap()
+    }
+
+    fn eligible() -> RoleAssignment {
+        serde_json::from_value(json!({
+            "apiVersion": "lockbox.dev/v1alpha1", "kind": "RoleAssignment",
+            "metadata": {"name": "carol", "namespace": "shop", "uid": "uid", "creationTimestamp": text(at(0)),
+                "annotations": {"lockbox.dev/created-by": "alice"}},
+            "spec": {"principal": {"kind": "User", "name": "carol"}, "role": "Owner", "scope": "Subscription", "type": "Eligible"},
+        }))
+        .unwrap()
+    }
+
+    /// Looks at the assignment as the operator does, and stores what it makes of it.
+    fn look(assignment: &mut RoleAssignment, authentic: bool, now: Moment) -> Vec<AssignmentEntry> {
+        let (mut status, _) = recognise(assignment, None, "tenant", now);
+        let new = remember(assignment, &mut status, authentic, now);
+        assignment.status = Some(status);
+        new
+    }
+
+    fn activate(assignment: &mut RoleAssignment, why: &str) {
+        let activation = json!({"justification": why, "duration": "10s"});
+        assignment.spec.activation = Some(serde_json::from_value(activation).unwrap());
+    }
+
+    fn words(entries: &[AssignmentEntry]) -> Vec<String> {
+        let word = |entry: &AssignmentEntry| {
+            let actor = entry.actor.as_deref().unwrap_or("-");
+            format!("{} {} {actor}: {}", entry.sequence, entry.action.as_str(), entry.message)
+        };
+        entries.iter().map(word).collect()
+    }
+
+    #[test]
+    fn an_assignment_remembers_who_made_it_and_each_activation_once() {
+        let mut assignment = eligible();
+        assert_eq!(
+            words(&look(&mut assignment, true, at(3))),
+            ["1 CreateRoleAssignment alice: Eligible Owner for User carol"]
+        );
+        assert_eq!(
+            assignment.status.as_ref().unwrap().history[0].at,
+            at(0),
+            "when it was made, and not when it was seen"
+        );
+        assert_eq!(words(&look(&mut assignment, true, at(4))), [""; 0]);
+        activate(&mut assignment, "on call");
+        assert_eq!(
+            words(&look(&mut assignment, true, at(10))),
+            [format!("2 ActivateRoleAssignment carol: Owner until {}: on call", text(at(20)))]
+        );
+        assert_eq!(words(&look(&mut assignment, true, at(19))), [""; 0]);
+        assert_eq!(words(&look(&mut assignment, true, at(25))), ["3 EndActivation -: Owner ended by the clock"]);
+        assert_eq!(
+            assignment.status.as_ref().unwrap().history[2].at,
+            at(20),
+            "when it ended, and not when it was seen"
+        );
+        assert_eq!(words(&look(&mut assignment, true, at(26))), [""; 0]);
+    }
+
+    #[test]
+    fn a_history_keeps_the_creation_and_the_latest_activations() {
+        let mut assignment = eligible();
+        for round in 0..20 {
+            activate(&mut assignment, &format!("round {round}"));
+            look(&mut assignment, true, at(round * 20));
+            look(&mut assignment, true, at(round * 20 + 10));
+        }
+        let history = &assignment.status.as_ref().unwrap().history;
+        assert_eq!(history.len(), HISTORY);
+        assert_eq!(history[0].action, AssignmentAction::CreateRoleAssignment);
+        assert_eq!(history.last().unwrap().sequence, 41);
+        assert!(history[14].message.ends_with("round 19"), "{:?}", history[14]);
+    }
+
+    #[test]
+    fn a_creator_that_nobody_checked_is_doubted_and_one_that_nobody_named_is_left_out() {
+        let said = words(&look(&mut eligible(), false, at(0)));
+        assert!(said[0].contains("alice") && said[0].ends_with("its creator may be another"), "{said:?}");
+        let mut unnamed = eligible();
+        unnamed.metadata.annotations = None;
+        let said = words(&look(&mut unnamed, false, at(0)));
+        assert_eq!(said, ["1 CreateRoleAssignment -: Eligible Owner for User carol"]);
+    }
+
+    #[test]
+    fn trouble_with_rights_is_a_condition_until_it_is_over() {
+        let mut status = RoleAssignmentStatus::default();
+        show_trouble(&mut status, Some(("Refused", "exceeded quota")), at(0), Some(1));
+        assert!(lockbox_api::condition::fails(&status.conditions, BOUND));
+        assert_eq!(status.conditions[0].message, "exceeded quota");
+        show_trouble(&mut status, None, at(1), Some(1));
+        assert_eq!(status.conditions, []);
+    }
 }
