@@ -184,7 +184,7 @@ status:
   - {kind: User, name: alice, role: Owner, assignment: default/alice, uid: 7b1c, activeUntil: *until}
   excludedApprovers: [{kind: User, name: kim, reason: Requester, message: Kim asks}]
   barred: {users: [kim@provider.example], groups: [provider:engineers]}
-  effect: {form: Named, role: lockbox-read-objects, rules: [get configmaps], leftOut: [list secrets], hash: *hash}
+  effect: {form: Named, role: lockbox-read-objects, rules: [get configmaps], reasons: [shops change], leftOut: [list secrets], hash: *hash}
   duration: 4h
   evaluateUntil: *until
   internalUntil: *until

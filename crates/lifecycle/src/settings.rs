@@ -2,7 +2,7 @@
 
 use k8s_openapi::api::rbac::v1::PolicyRule;
 
-use crate::{Reason, Why, access, approvers, services};
+use crate::{Reason, Why, access, approvers, services, text::clip};
 use lockbox_api::{
     LockboxSettingsSpec, Scope,
     settings::{AccessLevel, Enablement, SupportPlan},
@@ -151,7 +151,7 @@ fn too_many_of_the_provider(settings: &LockboxSettingsSpec) -> Option<Problem> {
 }
 
 /// What is wrong with one access level, given the rules of its `ClusterRole` (`None`: it does not exist). Requests for
-/// such a level are refused; the others go on.
+/// such a level are refused; the others go on. Everything against the role stands in one problem.
 pub fn level_problems(level: &AccessLevel, rules: Option<&[PolicyRule]>) -> Vec<Problem> {
     let field = |name: &str| format!("spec.accessLevels[{}].{name}", level.name);
     let Some(rules) = rules else {
@@ -163,10 +163,12 @@ pub fn level_problems(level: &AccessLevel, rules: Option<&[PolicyRule]>) -> Vec<
             ),
         }];
     };
-    let mut problems: Vec<_> = access::dangers(rules, Scope::Subscription)
-        .into_iter()
-        .map(|danger| Problem { field: field("clusterRole"), message: format!("{}: {danger}", level.cluster_role) })
-        .collect();
+    let mut problems = Vec::new();
+    let dangers = access::dangers(rules, &level.extra_rights, Scope::Subscription);
+    if !dangers.is_empty() {
+        let message = format!("{} cannot be granted: {}", level.cluster_role, access::told(&dangers));
+        problems.push(Problem { field: field("clusterRole"), message });
+    }
     if !level.customer_data {
         let reached = access::customer_data(rules);
         if !reached.is_empty() {
@@ -175,7 +177,7 @@ pub fn level_problems(level: &AccessLevel, rules: Option<&[PolicyRule]>) -> Vec<
                 message: format!(
                     "says false, but ClusterRole {} reaches customer data ({}); say true, or take that out of the role",
                     level.cluster_role,
-                    reached.join("; ")
+                    clip(&reached.join("; "), 600)
                 ),
             });
         }
@@ -203,5 +205,32 @@ mod tests {
             assert!(found[0].to_string().starts_with("spec.provider.engineers"), "{}", found[0]);
             assert!(found[0].message.contains("65") && found[0].message.contains("name groups"), "{}", found[0]);
         }
+    }
+
+    #[test]
+    fn everything_against_a_role_is_one_problem_until_the_settings_name_it_with_a_reason() {
+        let rules: Vec<PolicyRule> = serde_json::from_value(json!([
+            {"apiGroups": [""], "resources": ["configmaps"], "verbs": ["get", "watch", "update", "patch"]},
+            {"apiGroups": ["image.openshift.io"], "resources": ["imagestreams/layers"], "verbs": ["get"]},
+        ]))
+        .unwrap();
+        let level = |extra: serde_json::Value| -> AccessLevel {
+            serde_json::from_value(json!({"name": "Edit", "clusterRole": "contoso-edit", "extraRights": extra}))
+                .unwrap()
+        };
+        let update = json!({"resource": "configmaps", "verbs": ["update"], "reason": "settings of the shop"});
+        let found = level_problems(&level(json!([update])), Some(&rules));
+        let found: Vec<_> = found.iter().map(ToString::to_string).collect();
+        assert_eq!(
+            found,
+            [
+                "spec.accessLevels[Edit].clusterRole: contoso-edit cannot be granted: not known to be harmless, take them out or name them with a reason in extraRights: rules[0] patch configmaps; rules[1] get imagestreams.image.openshift.io/layers"
+            ]
+        );
+        let all = json!([
+            {"resource": "configmaps", "verbs": ["update", "patch"], "reason": "settings of the shop"},
+            {"group": "image.openshift.io", "resource": "imagestreams/layers", "verbs": ["get"], "reason": "images"},
+        ]);
+        assert_eq!(level_problems(&level(all), Some(&rules)), []);
     }
 }
