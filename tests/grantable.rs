@@ -495,7 +495,7 @@ fn nothing_in_a_request_passes_for_a_field_of_the_system_when_it_is_described() 
             &[&field[1..].replace('/', "."), "must be one paragraph without line breaks (in YAML write >- and not |)"],
         );
     }
-    let one_line = forged.replace('\n', " ");
+    let one_line = forged.split_whitespace().collect::<Vec<_>>().join(" ");
     world.create_as(&kim, &request("honest").namespace(here).set("/spec/justification", one_line).to_string()).unwrap();
     world.wait_for_phase(here, "honest", "CustomerNotified");
     let described =

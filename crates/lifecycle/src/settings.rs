@@ -103,6 +103,22 @@ impl std::fmt::Display for Problem {
     }
 }
 
+/// Characters of a condition's message: the schema's own bound.
+const MAX_MESSAGE: usize = 1024;
+/// Problems that a message names.
+const MOST_TOLD: usize = 6;
+
+/// Problems in one message of at most 1024 characters: the first six, each with its share of the room, and how many more
+/// there are.
+pub fn told(problems: &[Problem]) -> String {
+    let shown = problems.len().min(MOST_TOLD);
+    let more = problems.len() - shown;
+    let more = if more > 0 { format!(" (and {more} more)") } else { String::new() };
+    let room = (MAX_MESSAGE - more.len()) / shown.max(1) - " | ".len();
+    let texts: Vec<_> = problems.iter().take(shown).map(|problem| clip(&problem.to_string(), room)).collect();
+    texts.join(" | ") + &more
+}
+
 /// What is wrong with the settings themselves, beyond what the API server refuses. While there is any, no request is
 /// evaluated.
 pub fn problems(settings: &LockboxSettingsSpec) -> Vec<Problem> {
@@ -232,5 +248,20 @@ mod tests {
             {"group": "image.openshift.io", "resource": "imagestreams/layers", "verbs": ["get"], "reason": "images"},
         ]);
         assert_eq!(level_problems(&level(all), Some(&rules)), []);
+    }
+
+    #[test]
+    fn several_problems_are_told_at_once_each_with_its_share_of_the_message() {
+        let problem = |field: &str, length: usize| Problem { field: field.into(), message: "x".repeat(length) };
+        assert_eq!(told(&[]), "");
+        assert_eq!(told(&[problem("spec.a", 2)]), "spec.a: xx");
+        assert_eq!(told(&[problem("spec.a", 2), problem("spec.b", 1)]), "spec.a: xx | spec.b: x");
+        let many: Vec<_> = (0..9).map(|n| problem(&format!("spec.f{n}"), 2000)).collect();
+        for count in 1..=many.len() {
+            let text = told(&many[..count]);
+            assert!(text.chars().count() <= MAX_MESSAGE, "{count}: {}", text.chars().count());
+            assert!(many[..count.min(MOST_TOLD)].iter().all(|problem| text.contains(&problem.field)), "{text}");
+        }
+        assert!(told(&many).ends_with(" (and 3 more)"));
     }
 }
