@@ -234,6 +234,7 @@ spec:
     customerData: true
     maximum: 8h
     services: [Bots]
+    extraRights: [{group: bots.example, resource: bots/scale, verbs: [patch], reason: Support stops bots}]
     sameName: [{group: bots.example, resource: bots}]
   identity:
     multiFactor: {groups: [provider:second-factor], extra: {key: provider.example/amr, values: [mfa]}}

@@ -464,9 +464,9 @@ pub struct AccessLevel {
     /// Rights of the role that are not known to be harmless, each with the reason that the approver reads in
     /// status.effect.reasons. Reading needs none, nor do the shipped levels; every other write does, and so does reading
     /// a subresource other than status, scale and log. The `ClusterRole` names the same rights in its annotation
-    /// lockbox.dev/extra-rights. At most 16.
+    /// lockbox.dev/extra-rights. At most 8.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 16))]
+    #[schemars(length(max = 8))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["group".into(), "resource".into()]))]
     pub extra_rights: Vec<ExtraRight>,
     /// Kinds that share their objects' names by design, such as a virtual machine and its running instance: a request
@@ -495,7 +495,7 @@ pub struct ExtraRight {
     )]
     pub resource: String,
     /// What may be done with it, such as update and patch.
-    #[schemars(length(min = 1, max = 8), inner(length(min = 1, max = 32), regex(pattern = r"^[a-z]+$")))]
+    #[schemars(length(min = 1, max = 8), inner(length(min = 1, max = 16), regex(pattern = r"^[a-z]+$")))]
     #[x_kube(merge_strategy = ListMerge::Set)]
     pub verbs: Vec<String>,
     /// Why, for the approver to read. At most 256 characters.

@@ -33,13 +33,17 @@ pub use self::{
     unfit::Unfit,
     words::{difference, words},
 };
-use crate::text::sha256;
+use crate::text::{clip, sha256};
 use lockbox_api::{GrantForm, Scope, request::Effect, settings::AccessLevel};
 
 /// Sentences in `status.effect.rules`: the schema's own bound.
-pub const MAX_RULES: usize = 128;
+pub const MAX_RULES: usize = 96;
 /// Sentences in `status.effect.leftOut`: the schema's own bound.
 pub const MAX_LEFT_OUT: usize = 16;
+/// Texts in `status.effect.reasons`: the schema's own bound, as many as a level has `extraRights`.
+const MAX_REASONS: usize = 8;
+/// Characters of such a text: room for all that the schema lets into one of `extraRights`.
+const MAX_REASON: usize = 600;
 /// Characters of such a sentence.
 pub const MAX_SENTENCE: usize = 512;
 
@@ -116,8 +120,9 @@ fn reasons(level: &AccessLevel, access: &Access) -> Vec<String> {
                 extra.verbs.iter().filter(|verb| granted(&extra.group, &extra.resource, verb)).cloned().collect();
             verbs.sort();
             let kind = words::show_kind(&extra.group, &extra.resource);
-            (!verbs.is_empty()).then(|| format!("{} {kind}: {}", verbs.join(", "), extra.reason))
+            (!verbs.is_empty()).then(|| clip(&format!("{} {kind}: {}", verbs.join(", "), extra.reason), MAX_REASON))
         })
+        .take(MAX_REASONS)
         .collect()
 }
 
