@@ -501,7 +501,7 @@ fn nothing_in_a_request_passes_for_a_field_of_the_system_when_it_is_described() 
     let described =
         world.kubectl(&world.alice(), &["describe", "lbr", "honest", "-n", here, "--show-events=false"]).unwrap();
     assert_eq!(described.lines().filter(|line| line.starts_with("Status:")).count(), 1, "{described}");
-    assert_eq!(described.lines().filter(|line| line.trim_start().starts_with("Rules:")).count(), 1, "{described}");
+    assert_eq!(described.lines().filter(|line| line.trim_start().starts_with("Effect:")).count(), 1, "{described}");
 }
 
 #[test]

@@ -263,9 +263,9 @@ fn access_levels_are_judged_as_on_the_newest() {
     let read = json!({"apiGroups": [""], "resources": ["pods", "pods/log", "serviceaccounts"], "verbs": ["get", "list", "watch"]});
     let write = json!({"apiGroups": ["tekton.dev"], "resources": ["taskruns"], "verbs": ["get", "create", "patch"]});
     let secrets = json!({"apiGroups": [""], "resources": ["secrets"], "verbs": ["get"]});
-    tried(level("view", "", json!([read]))).unwrap();
-    tried(level("named", "create, patch taskruns.tekton.dev", json!([read, write]))).unwrap();
-    let refused = tried(level("refused", "", json!([read, write, secrets]))).unwrap_err();
+    tried(level("level-view", "", json!([read]))).unwrap();
+    tried(level("level-named", "create, patch taskruns.tekton.dev", json!([read, write]))).unwrap();
+    let refused = tried(level("level-refused", "", json!([read, write, secrets]))).unwrap_err();
     for words in [
         "credentials, or ways past admission, take them out: rules[2] secrets. ",
         "name them in the annotation lockbox.dev/extra-rights: rules[1] create, patch taskruns.tekton.dev",
