@@ -163,7 +163,7 @@ spec:
 {{/* ---- What may be in an access level, and so in a grant: policies lockbox-access-levels and lockbox-operator-limits-roles ---- */}}
 
 {{/*
-The lists of crates/lifecycle/src/access/danger.rs, which says what each is for. tests/grantable.rs holds the two equal.
+The lists of crates/lifecycle/src/access/danger.rs, which says what each is for. tests/cluster/grantable.rs holds the two equal.
 */}}
 {{- define "lockbox.grantable.variables" -}}
 - name: rules

@@ -11,7 +11,7 @@ use crate::text::clip;
 use lockbox_api::{Scope, settings::ExtraRight};
 
 // The lists below stand a second time in the chart (`lockbox.grantable.variables`), where policies
-// `lockbox-access-levels` and `lockbox-operator-limits-roles` read them; `tests/grantable.rs` holds the two equal.
+// `lockbox-access-levels` and `lockbox-operator-limits-roles` read them; `tests/cluster/grantable.rs` holds the two equal.
 
 /// Verbs that read. `watch` reads too, and is cut from every grant, because a watch goes on after the access has ended.
 /// Every other verb writes, in what follows.

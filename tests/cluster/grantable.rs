@@ -1,11 +1,7 @@
 //! What may be granted: access levels as customers write them, against the policy on a real API server and against the
 //! code; and what an approver is shown of a grant.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::too_many_lines, missing_docs)]
-
-mod support;
-
-use std::{collections::BTreeMap, sync::LazyLock};
+use std::collections::BTreeMap;
 
 use k8s_openapi::api::rbac::v1::PolicyRule;
 use lockbox_api::{Scope, settings::ExtraRight};
@@ -14,9 +10,11 @@ use lockbox_lifecycle::access::{
     NEVER_WRITTEN_GROUPS, READ_SUBRESOURCES, READ_VERBS, dangers,
 };
 use serde_json::{Value, json};
-use support::{Manifest, World, refused, request};
 
-static WORLD: LazyLock<World> = LazyLock::new(World::new);
+use crate::{
+    WORLD, steady,
+    support::{self, Manifest, World, refused, request},
+};
 
 /// An access level with these rules, and what its annotation names.
 fn level(name: &str, rules: &Value, extra: &str) -> Value {
@@ -455,6 +453,7 @@ fn a_role_with_watch_is_granted_without_it_and_what_writes_is_granted_with_a_rea
 #[test]
 fn an_approver_is_shown_every_object_whole_however_long_the_names_of_others_are() {
     let world = &*WORLD;
+    let _settings = steady();
     let here = "decoys";
     world.subscription(here);
     let decoy = "a".repeat(250);
@@ -484,6 +483,7 @@ fn an_approver_is_shown_every_object_whole_however_long_the_names_of_others_are(
 #[test]
 fn nothing_in_a_request_passes_for_a_field_of_the_system_when_it_is_described() {
     let world = &*WORLD;
+    let _settings = steady();
     let here = "described";
     world.subscription(here);
     let kim = world.kim();
