@@ -173,13 +173,10 @@ fn status(
         problems.extend(rules::level_problems(level, role));
     }
     let enabled = rules::enabled(spec);
-    let (truth, reason, message) = match (problems.first(), &enabled) {
-        (Some(first), _) => {
-            let more = if problems.len() > 1 { format!(" (and {} more)", problems.len() - 1) } else { String::new() };
-            (Truth::False, "Invalid", clip(&format!("{first}{more}"), 1024))
-        }
-        (None, Ok(())) => (Truth::True, "Enabled", "requests are processed".to_owned()),
-        (None, Err(off)) => (Truth::True, off.reason.as_str(), off.message.clone()),
+    let (truth, reason, message) = match &enabled {
+        _ if !problems.is_empty() => (Truth::False, "Invalid", rules::told(&problems)),
+        Ok(()) => (Truth::True, "Enabled", "requests are processed".to_owned()),
+        Err(off) => (Truth::True, off.reason.as_str(), off.message.clone()),
     };
     set(&mut status.conditions, "Ready", truth, reason, &message, now, settings.metadata.generation);
     status.enabled = Some(enabled.is_ok());

@@ -17,12 +17,8 @@ use std::{
     sync::LazyLock,
 };
 
-use k8s_openapi::api::rbac::v1::PolicyRule;
-use lockbox_api::{Phase, Scope};
-use lockbox_lifecycle::{
-    access::{GUARDED_GROUPS, NEVER_REACHED, NEVER_VERBS, NEVER_WRITTEN, POD_MAKERS, dangers},
-    policies::REQUIRED,
-};
+use lockbox_api::Phase;
+use lockbox_lifecycle::policies::REQUIRED;
 use serde::Deserialize as _;
 use serde_json::{Value, json};
 use support::{ADA, KIM, World, audit, eventually, repository, request};
@@ -283,96 +279,6 @@ fn the_policy_on_deletion_has_the_phases_in_which_there_is_access() {
     let has_access = |phase: &&Phase| phase.next().iter().any(|next| ends.contains(next));
     let expected: BTreeSet<String> = Phase::ALL.iter().filter(has_access).map(ToString::to_string).collect();
     assert_eq!(granted, expected);
-}
-
-fn rule(group: &str, resource: &str, verb: &str) -> PolicyRule {
-    PolicyRule {
-        api_groups: Some(vec![group.to_owned()]),
-        resources: Some(vec![resource.to_owned()]),
-        verbs: vec![verb.to_owned()],
-        ..PolicyRule::default()
-    }
-}
-
-/// Everything that the code never lets into a grant.
-fn never() -> Vec<PolicyRule> {
-    let mut rules: Vec<_> = NEVER_VERBS.iter().map(|verb| rule("example.com", "things", verb)).collect();
-    rules.extend(NEVER_REACHED.iter().map(|resource| rule("", resource, "get")));
-    rules.extend(GUARDED_GROUPS.iter().map(|group| rule(group, "things", "patch")));
-    rules.extend(POD_MAKERS.iter().map(|group| rule(group, "things", "patch")));
-    rules.extend(NEVER_WRITTEN.iter().map(|resource| rule("apps", resource, "patch")));
-    rules
-}
-
-#[test]
-fn what_the_code_never_grants_the_policy_never_lets_into_an_access_level() {
-    let level = |number: usize, rule: &PolicyRule| {
-        json!({
-            "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole",
-            "metadata": {"name": format!("level-{number}"), "labels": {"lockbox.dev/access-level": "true"}},
-            "rules": [rule],
-        })
-    };
-    let rules = never();
-    let items: Vec<_> = rules.iter().enumerate().map(|(number, rule)| level(number, rule)).collect();
-    let list = json!({"apiVersion": "v1", "kind": "List", "items": items}).to_string();
-    let dry = ["create", "--dry-run=server", "-f", "-"];
-    let refused = WORLD.pipe(WORLD.cluster.admin(), &dry, &list).unwrap_err();
-    for (number, rule) in rules.iter().enumerate() {
-        let name = format!("\"level-{number}\" is forbidden: ValidatingAdmissionPolicy 'lockbox-access-levels'");
-        assert!(refused.contains(&name), "{rule:?} was let in:\n{refused}");
-    }
-    // The same call with a rule that is fit succeeds, so it was the rules that were refused.
-    let fit = level(0, &rule("", "configmaps", "patch")).to_string();
-    WORLD.pipe(WORLD.cluster.admin(), &dry, &fit).unwrap();
-}
-
-#[test]
-fn what_the_policy_never_lets_into_an_access_level_the_code_never_grants() {
-    let all = expressions("lockbox-access-levels");
-    let of = |mark: &str| {
-        let found: Vec<_> = all.iter().filter(|expression| expression.contains(mark)).collect();
-        assert_eq!(found.len(), 1, "{mark} stands in one rule: {found:?}");
-        quoted(found[0])
-    };
-    let mut rules = vec![];
-    for verb in of("'impersonate'") {
-        rules.push(rule("example.com", "things", verb.trim_end_matches(':')));
-    }
-    rules.push(rule("example.com", "things", "impersonate:user-info"));
-    rules.extend(of("'watch'").iter().map(|verb| rule("example.com", "things", verb)));
-    for resource in of("'secrets'") {
-        // Beginnings and endings stand for every kind.
-        match (resource.strip_prefix('/'), resource.strip_suffix('/')) {
-            (Some(_), _) => rules.push(rule("example.com", &format!("things{resource}"), "get")),
-            (_, Some(_)) => rules.push(rule("", &format!("{resource}things"), "get")),
-            // The exception.
-            _ if resource == "nodes/status" => {}
-            _ => rules.push(rule("", &resource, "get")),
-        }
-    }
-    let fit_verbs = ["get", "list", "", "lockbox.dev"];
-    for group in of("'apiextensions.k8s.io'").iter().filter(|text| !fit_verbs[..3].contains(&text.as_str())) {
-        rules.push(rule(group, "things", "patch"));
-    }
-    for text in of("'podtemplates'") {
-        match text.as_str() {
-            "get" | "list" | "/" => {}
-            // Connections to a Pod are what a shell is.
-            fit if fit.starts_with("pods/") => {
-                assert_eq!(dangers(&[rule("", fit, "create")], Scope::Subscription), [], "{fit}");
-            }
-            group if group.contains('.') => rules.push(rule(group, "things", "patch")),
-            resource => {
-                rules.push(rule("apps", resource, "patch"));
-                rules.push(rule("apps", &format!("{resource}/status"), "patch"));
-            }
-        }
-    }
-    assert!(rules.len() > 50, "the lists were read: {}", rules.len());
-    let granted: Vec<_> =
-        rules.iter().filter(|rule| dangers(std::slice::from_ref(*rule), Scope::Subscription).is_empty()).collect();
-    assert!(granted.is_empty(), "lifecycle::access lets through: {granted:#?}");
 }
 
 #[test]

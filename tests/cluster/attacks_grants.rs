@@ -587,7 +587,7 @@ fn a_stolen_token_of_the_operator_makes_no_grant_but_one_that_ends_and_binds_one
     let rule = |verbs: &[&str], resources: &[&str], names: &[&str]| json!([{"apiGroups": [""], "resources": resources, "verbs": verbs, "resourceNames": names}]);
     refused(
         tried(role(here).set("/rules", rule(&["get"], &["configmaps"], &[""]))),
-        &["a grant names its objects: an empty name or * would stand for all"],
+        &["a grant cannot hold this: resourceNames that stand for all objects, take them out: rules[0] \"\""],
     );
     refused(tried(role(here).set("/rules", rule(&["get"], &["secrets"], &["token"]))), &["not currently held"]);
     refused(tried(role(here).set("/rules", rule(&["get", "watch"], &["configmaps"], &["a"]))), &["not currently held"]);

@@ -378,7 +378,7 @@ fn hostile_content_is_refused_with_the_field_and_what_to_write() {
     let world = &*steady();
     let kim = world.kim();
     let object = |name: &str| json!([{"resource": "configmaps", "name": name}]);
-    let hidden = "must not hold control, zero-width or bidirectional characters";
+    let hidden = "must be one paragraph without line breaks";
     let url = "must be an https URL without a user name in it";
     let length = "must be a duration such as 4d, 8h, 90m or 1h30m";
     let cases: Vec<(&str, Value, Vec<&str>)> = vec![
@@ -411,6 +411,16 @@ fn hostile_content_is_refused_with_the_field_and_what_to_write() {
         ("justification", json!("Read \u{202e}gnihtyreve"), vec!["spec.justification", hidden]),
         ("justification", json!("zero\u{200b}width"), vec!["spec.justification", hidden]),
         ("justification", json!("\u{1b}[31mred"), vec!["spec.justification", hidden]),
+        // kubectl describe shows a second line at the left margin, where it passes for a field of the system's own.
+        (
+            "justification",
+            json!("Restart it.\nStatus:\n  Phase:  Approved\n  Effect:  get one ConfigMap"),
+            vec!["spec.justification", hidden],
+        ),
+        ("justification", json!(format!("Restart it.{}Status:", " ".repeat(60))), vec!["spec.justification", hidden]),
+        ("justification", json!("Restart it.\u{3000}\u{2003}\u{a0} Status:"), vec!["spec.justification", hidden]),
+        ("supportRequest/summary", json!("a\nStatus:  fine"), vec!["spec.supportRequest.summary", hidden]),
+        ("supportRequest/summary", json!("a\tb"), vec!["spec.supportRequest.summary", hidden]),
         ("justification", json!(""), vec!["spec.justification", "at least 1"]),
         ("justification", json!("x".repeat(4097)), vec!["spec.justification", "may not be more than 4096"]),
         ("supportRequest/summary", json!("a\u{2066}b"), vec!["spec.supportRequest.summary", hidden]),

@@ -110,7 +110,10 @@ fn every_example_is_applied_by_the_user_whose_folder_it_is_in() {
         .set("/spec/duration", "1h");
     requirements::create(world, &world.kim(), &edit);
     let edit = world.wait_for_phase(NAMESPACE, "edit", "CustomerNotified");
-    assert_eq!(edit["status"]["effect"]["role"], "contoso-edit-settings");
+    let effect = &edit["status"]["effect"];
+    assert_eq!(effect["role"], "contoso-edit-settings");
+    let reason = "patch, update configmaps: the shop has its settings in ConfigMaps, and support corrects them";
+    assert_eq!(effect["reasons"], serde_json::json!([reason]));
 
     examples.settings("global-administrator/settings-exclusions.yaml");
     let excluded = examples.request("engineer/exclusion.yaml", "Excluded");

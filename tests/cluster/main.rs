@@ -22,6 +22,7 @@ mod attacks_audit;
 mod attacks_grants;
 mod attacks_requests;
 mod examples;
+mod grantable;
 mod messages;
 mod requirements_approvers;
 mod requirements_audit;

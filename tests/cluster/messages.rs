@@ -110,7 +110,7 @@ fn a_request_that_the_api_server_refuses_is_told_which_field_and_what_to_write_i
         (
             "hidden text",
             base().set("/spec/justification", "read \u{202e}lla"),
-            "The LockboxRequest \"sr-1\" is invalid: spec.justification: Forbidden: must not hold control, zero-width or bidirectional characters: they hide what is written",
+            "The LockboxRequest \"sr-1\" is invalid: spec.justification: Forbidden: must be one paragraph without line breaks (in YAML write >- and not |), tabs, gaps of blanks, or control, zero-width and bidirectional characters",
         ),
         (
             "object without a name",

@@ -562,7 +562,10 @@ fn an_approver_approves_the_content_that_was_shown_and_a_role_that_changed_since
     let role = |verbs: Value| {
         json!({
             "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole",
-            "metadata": {"name": "contoso-read-settings", "labels": {"lockbox.dev/access-level": "true"}},
+            "metadata": {
+                "name": "contoso-read-settings", "labels": {"lockbox.dev/access-level": "true"},
+                "annotations": {"lockbox.dev/extra-rights": "update configmaps"},
+            },
             "rules": [{"apiGroups": [""], "resources": ["configmaps"], "verbs": verbs}],
         })
         .to_string()

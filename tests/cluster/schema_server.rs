@@ -654,7 +654,7 @@ fn the_rules_say_on_a_server_what_they_say_without_one() {
         add(with(&small("x"), opened, text), "spec.supportRequest.openedAt", Some(told));
     }
     for character in texts::hidden() {
-        let told = "must not hold control, zero-width or bidirectional characters: they hide what is written";
+        let told = "must be one paragraph without line breaks (in YAML write >- and not |), tabs, gaps of blanks, or control, zero-width and bidirectional characters";
         add(with(&small("x"), "/spec/justification", format!("pay{character}load")), "spec.justification", Some(told));
     }
     on_both(|server| {

@@ -244,3 +244,33 @@ fn explicit_nulls_do_not_wedge_a_request_or_an_assignment() {
         assignment["status"]["activatedAt"].is_string().then_some(())
     });
 }
+
+#[test]
+fn access_levels_are_judged_as_on_the_newest() {
+    let world = world();
+    let level = |name: &str, extra: &str, rules: Value| {
+        json!({
+            "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole",
+            "metadata": {
+                "name": name, "labels": {"lockbox.dev/access-level": "true"},
+                "annotations": {"lockbox.dev/extra-rights": extra},
+            },
+            "rules": rules,
+        })
+        .to_string()
+    };
+    let tried = |level: String| world.pipe(world.cluster.admin(), &["create", "--dry-run=server", "-f", "-"], &level);
+    let read = json!({"apiGroups": [""], "resources": ["pods", "pods/log", "serviceaccounts"], "verbs": ["get", "list", "watch"]});
+    let write = json!({"apiGroups": ["tekton.dev"], "resources": ["taskruns"], "verbs": ["get", "create", "patch"]});
+    let secrets = json!({"apiGroups": [""], "resources": ["secrets"], "verbs": ["get"]});
+    tried(level("level-view", "", json!([read]))).unwrap();
+    tried(level("level-named", "create, patch taskruns.tekton.dev", json!([read, write]))).unwrap();
+    let refused = tried(level("level-refused", "", json!([read, write, secrets]))).unwrap_err();
+    for words in [
+        "credentials, or ways past admission, take them out: rules[2] secrets. ",
+        "name them in the annotation lockbox.dev/extra-rights: rules[1] create, patch taskruns.tekton.dev",
+        "(watch may stay: it is cut from every grant)",
+    ] {
+        assert!(refused.contains(words), "{words:?} is not in {refused}");
+    }
+}

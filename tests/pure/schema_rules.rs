@@ -23,7 +23,7 @@ const ONLY_ON_A_SERVER: [(&str, &str); 0] = [];
 
 const IMMUTABLE: &str = "is immutable: to ask for something else, create a new request";
 const ANOTHER: &str = "is immutable: delete this assignment and create another";
-const VISIBLE: &str = "must not hold control, zero-width or bidirectional characters: they hide what is written";
+const VISIBLE: &str = "must be one paragraph without line breaks (in YAML write >- and not |), tabs, gaps of blanks, or control, zero-width and bidirectional characters";
 const DURATION: &str = "must be a duration such as 4d, 8h, 90m or 1h30m: days, hours, minutes and seconds, in this order, none of them zero";
 const LINK: &str = "must be an https URL without a user name in it, such as https://support.example/123";
 const BUILT_IN: &str =

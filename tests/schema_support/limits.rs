@@ -87,6 +87,8 @@ impl Filler {
         let spelled = rules.split_once("self.matches('^").map(|(_, pattern)| pattern);
         match schema["pattern"].as_str().or(spelled) {
             Some(pattern) if pattern.contains("sha256") => json!(format!("sha256:{}", "0123456789abcdef".repeat(4))),
+            // Verbs are letters alone.
+            Some("^[a-z]+$") => json!(format!("{:x<most$}", char::from(b'a' + u8::try_from(index).unwrap()))),
             None if !plain => json!(self.text(most, index)),
             _ => json!(format!("{:x<most$}", format!("n{index}"))),
         }

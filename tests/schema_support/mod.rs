@@ -184,7 +184,7 @@ status:
   - {kind: User, name: alice, role: Owner, assignment: default/alice, uid: 7b1c, activeUntil: *until}
   excludedApprovers: [{kind: User, name: kim, reason: Requester, message: Kim asks}]
   barred: {users: [kim@provider.example], groups: [provider:engineers]}
-  effect: {form: Named, role: lockbox-read-objects, rules: [get configmaps], leftOut: [list secrets], hash: *hash}
+  effect: {form: Named, role: lockbox-read-objects, rules: [get configmaps], reasons: [shops change], leftOut: [list secrets], hash: *hash}
   duration: 4h
   evaluateUntil: *until
   internalUntil: *until
@@ -234,6 +234,7 @@ spec:
     customerData: true
     maximum: 8h
     services: [Bots]
+    extraRights: [{group: bots.example, resource: bots/scale, verbs: [patch], reason: Support stops bots}]
     sameName: [{group: bots.example, resource: bots}]
   identity:
     multiFactor: {groups: [provider:second-factor], extra: {key: provider.example/amr, values: [mfa]}}

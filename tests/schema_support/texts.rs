@@ -77,7 +77,7 @@ pub const NO_LINKS: [&str; 30] = [
 
 pub const VISIBLE: [&str; 6] = [
     "Grüße, 你好, שלום, مرحبا, नमस्ते",
-    "two lines\nand a\ttab",
+    "one paragraph.  Two blanks, or three   in a row, are no gap",
     "\u{7e} and \u{a0} and \u{ac} and \u{ae}",
     "\u{200a}\u{2010}\u{2027}\u{202f}\u{205f}\u{fefe}",
     "👩 ❤\u{fe0f} 🇩🇪",
@@ -87,8 +87,7 @@ pub const VISIBLE: [&str; 6] = [
 /// The characters that hide what is written.
 pub fn hidden() -> Vec<char> {
     let hidden: Vec<char> = [
-        0x00..=0x08,
-        0x0b..=0x1f,
+        0x00..=0x1f,
         0x7f..=0x9f,
         0xad..=0xad,
         0x34f..=0x34f,
@@ -98,6 +97,7 @@ pub fn hidden() -> Vec<char> {
         0x200b..=0x200f,
         0x2028..=0x202e,
         0x2060..=0x206f,
+        0x2800..=0x2800,
         0x3164..=0x3164,
         0xfeff..=0xfeff,
         0xffa0..=0xffa0,
@@ -112,7 +112,7 @@ pub fn hidden() -> Vec<char> {
     .flatten()
     .map(|code| char::from_u32(code).unwrap())
     .collect();
-    assert_eq!(hidden.len(), 112);
+    assert_eq!(hidden.len(), 115);
     hidden
 }
 

@@ -160,56 +160,144 @@ spec:
 {{- if .Capabilities.APIVersions.Has "admissionregistration.k8s.io/v1/MutatingAdmissionPolicy" }}true{{ end -}}
 {{- end }}
 
+{{/* ---- What may be in an access level, and so in a grant: policies lockbox-access-levels and lockbox-operator-limits-roles ---- */}}
+
 {{/*
-What may never be in an access level, and so never in a grant. Both policies (access-levels, operator-limits-roles)
-include these validations; variables.rules are the rules. Usage: include "lockbox.rules.never" "an access level"
+The lists of crates/lifecycle/src/access/danger.rs, which says what each is for. tests/cluster/grantable.rs holds the two equal.
 */}}
-{{- define "lockbox.rules.never" -}}
-- expression: >-
-    variables.rules.all(r, !has(r.nonResourceURLs) &&
-      r.?apiGroups.orValue([]).all(g, !g.contains('*')) &&
-      r.?resources.orValue([]).all(x, !x.contains('*')) &&
-      r.verbs.all(v, !v.contains('*')))
-  reason: Forbidden
-  message: "{{ . }} has no wildcards and no URLs: name the groups, resources and verbs that it needs"
-- expression: >-
-    variables.rules.all(r, r.?resourceNames.orValue([]).all(n, n != '' && n != '*'))
-  reason: Forbidden
-  message: "{{ . }} names its objects: an empty name or * would stand for all of them"
-- expression: >-
-    variables.rules.all(r, r.verbs.all(v, !(v in ['escalate', 'bind', 'impersonate', 'approve', 'sign', 'attest']) &&
-      !v.startsWith('impersonate:')))
-  reason: Forbidden
-  message: "{{ . }} holds no escalate, bind, impersonate, approve, sign or attest: with them it could hand itself more"
-- expression: >-
-    variables.rules.all(r, !('watch' in r.verbs))
-  reason: Forbidden
-  message: "{{ . }} holds no watch: a watch goes on after the access has ended. Use list"
-- expression: >-
-    variables.rules.all(r, r.?resources.orValue([]).all(x,
-      !(x in ['secrets', 'serviceaccounts', 'certificatesigningrequests', 'signers']) &&
-      !x.startsWith('certificatesigningrequests/') &&
-      !x.endsWith('/proxy') && !x.endsWith('/token') && !x.endsWith('/ephemeralcontainers') &&
-      (!x.startsWith('nodes/') || x == 'nodes/status')))
-  reason: Forbidden
-  message: "{{ . }} reaches no secrets, service accounts, tokens, certificate requests, proxies, ephemeral containers or kubelets"
-- expression: >-
-    variables.rules.all(r, r.verbs.all(v, v in ['get', 'list']) ||
-      !r.?apiGroups.orValue([]).exists(g, g in ['rbac.authorization.k8s.io', 'admissionregistration.k8s.io',
-        'apiextensions.k8s.io', 'apiregistration.k8s.io', 'certificates.k8s.io', 'authentication.k8s.io',
-        'authorization.k8s.io', 'flowcontrol.apiserver.k8s.io', 'lockbox.dev']))
-  reason: Forbidden
-  message: "{{ . }} only reads RBAC, admission, custom resource definitions, certificates, flow control and Lockbox's own kinds"
-- expression: >-
-    variables.rules.all(r, r.verbs.all(v, v in ['get', 'list']) || (
-      r.?resources.orValue([]).all(x, x in ['pods/exec', 'pods/attach', 'pods/portforward'] ||
-        !(x.split('/')[0] in ['pods', 'podtemplates', 'replicationcontrollers', 'deployments', 'daemonsets', 'statefulsets',
-          'replicasets', 'jobs', 'cronjobs', 'events', 'namespaces', 'nodes', 'persistentvolumes', 'bindings', 'endpoints',
-          'endpointslices'])) &&
-      !r.?apiGroups.orValue([]).exists(g, g in ['kubevirt.io', 'pool.kubevirt.io', 'argoproj.io', 'sparkoperator.k8s.io',
-        'ray.io', 'kubeflow.org', 'serving.kserve.io', 'serving.knative.dev', 'workspace.devfile.io', 'k6.io',
-        'monitoring.coreos.com', 'postgresql.cnpg.io', 'mysql.oracle.com', 'pxc.percona.com', 'opensearch.opster.io',
-        'clickhouse.altinity.com'])))
-  reason: Forbidden
-  message: "{{ . }} only reads Pods and what makes Pods: a Pod chooses any service account of its namespace, and stays after the access has ended"
+{{- define "lockbox.grantable.variables" -}}
+- name: rules
+  expression: object.?rules.orValue([])
+- name: readVerbs
+  expression: "['get', 'list', 'watch']"
+- name: readSubresources
+  expression: "['log', 'scale', 'status']"
+- name: knownRights
+  expression: >-
+    ['create pods/attach', 'create pods/exec', 'create pods/portforward',
+    'get pods/attach', 'get pods/exec', 'get pods/portforward',
+    'get virtualmachineinstances.subresources.kubevirt.io/console',
+    'get virtualmachineinstances.subresources.kubevirt.io/portforward',
+    'get virtualmachineinstances.subresources.kubevirt.io/vnc',
+    'get virtualmachines.subresources.kubevirt.io/portforward',
+    'update virtualmachines.subresources.kubevirt.io/memorydump']
+- name: neverVerbs
+  expression: "['approve', 'attest', 'bind', 'escalate', 'impersonate', 'sign']"
+- name: neverReached
+  expression: "['certificatesigningrequests', 'secrets', 'signers']"
+- name: neverReachedEndings
+  expression: >-
+    ['/approval', '/ephemeralcontainers', '/proxy', '/secrets', 'credentials', 'kubeconfig', 'kubeconfigs', 'token', 'tokens']
+- name: neverWrittenGroups
+  expression: >-
+    ['admissionregistration', 'apiextensions', 'apiregistration', 'authentication', 'authorization', 'certificates',
+    'flowcontrol', 'identity', 'lockbox', 'login', 'oauth', 'rbac', 'user']
+- name: neverWritten
+  expression: >-
+    ['cronjobs', 'daemonsets', 'deployments', 'endpoints', 'endpointslices', 'events', 'groups', 'jobs', 'namespaces',
+    'nodes', 'persistentvolumes', 'pods', 'podtemplates', 'projectrequests', 'projects', 'replicasets',
+    'replicationcontrollers', 'securitycontextconstraints', 'statefulsets', 'users']
+- name: neverWrittenEndings
+  expression: "['bindings', 'certificaterequests', 'roles', 'roletemplates', 'secrets', 'serviceaccounts']"
+{{- end }}
+
+{{/*
+For each rule r with number i, the words that an expression yields: rules[0] word, word; rules[1] word. '' for none.
+Usage: include "lockbox.cel.perRule" "expression of a text in which r is the rule"
+*/}}
+{{- define "lockbox.cel.perRule" -}}
+variables.rules.transformList(i, r, {{ . }}).transformList(i, t, t != '', 'rules[' + string(i) + '] ' + t).join('; ')
+{{- end }}
+
+{{/*
+The same for the rights of a rule, verb v on resource x of API group g: rules[0] update, patch configmaps.
+Usage: include "lockbox.cel.perRight" (list "verbs" "condition on their list vs" "text for vs"). What costs least stands first:
+a policy may spend so much and no more.
+*/}}
+{{- define "lockbox.cel.perRight" -}}
+{{- include "lockbox.cel.perRule" (printf "r.?apiGroups.orValue([]).map(g, r.?resources.orValue([]).map(x, [%s].filter(vs, vs.size() > 0 && %s).map(vs, %s).join('')).filter(t, t != '').join('; ')).filter(t, t != '').join('; ')" (index . 0) (index . 1) (index . 2)) -}}
+{{- end }}
+
+{{/* A kind in words, as the operator writes it: deployments.apps/scale */}}
+{{- define "lockbox.cel.kind" -}}
+x.split('/', 2)[0] + (g == '' ? '' : '.' + g) + (x.contains('/') ? '/' + x.split('/', 2)[1] : '')
+{{- end }}
+
+{{- define "lockbox.cel.isWild" -}}
+(g.contains('*') || x.contains('*') || v.contains('*'))
+{{- end }}
+
+{{- define "lockbox.cel.isNeverVerb" -}}
+(v in variables.neverVerbs || v.startsWith('impersonate') || (!v.matches('^[a-z]+$') && !v.contains('*')))
+{{- end }}
+
+{{/* Credentials, and ways past admission. Of a node only its status is harmless: the rest reaches the kubelet. */}}
+{{- define "lockbox.cel.isNeverReached" -}}
+(x.split('/', 2)[0] in variables.neverReached || variables.neverReachedEndings.exists(e, x.endsWith(e) || x.split('/', 2)[0].endsWith(e)) || (x.startsWith('nodes/') && x != 'nodes/status'))
+{{- end }}
+
+{{- define "lockbox.cel.isNeverWritten" -}}
+(!(v in variables.readVerbs) && (g.split('.')[0] in variables.neverWrittenGroups || x.split('/', 2)[0] in variables.neverWritten || variables.neverWrittenEndings.exists(e, x.split('/', 2)[0].endsWith(e))))
+{{- end }}
+
+{{- define "lockbox.cel.needsReason" -}}
+(!(v in variables.readVerbs) || (v != 'watch' && x.contains('/') && !(x.split('/', 2)[1] in variables.readSubresources)))
+{{- end }}
+
+{{/*
+Everything that is wrong with variables.rules, one text for each reason with what to do and where: variables.reasons is
+empty when the rules are fit. Usage: include "lockbox.grantable.reasons" (dict "named" true), where named says whether
+rights beyond reading must be named in variables.extra, as texts like update, patch configmaps.
+*/}}
+{{- define "lockbox.grantable.reasons" -}}
+{{- $kind := include "lockbox.cel.kind" . -}}
+{{- $rights := printf "vs.join(', ') + ' ' + %s" $kind -}}
+{{- $wild := include "lockbox.cel.isWild" . -}}
+{{- $verb := include "lockbox.cel.isNeverVerb" . -}}
+{{- $reached := include "lockbox.cel.isNeverReached" . -}}
+{{- $written := include "lockbox.cel.isNeverWritten" . -}}
+{{- $known := printf "(v + ' ' + %s) in variables.knownRights" $kind -}}
+- name: wildcards
+  expression: >-
+    {{ include "lockbox.cel.perRule" "(r.?apiGroups.orValue([]) + r.?resources.orValue([]) + r.verbs).filter(w, w.contains('*')).join(', ')" }}
+- name: paths
+  expression: >-
+    {{ include "lockbox.cel.perRule" "r.?nonResourceURLs.orValue([]).join(', ')" }}
+- name: names
+  expression: >-
+    {{ include "lockbox.cel.perRule" "r.?resourceNames.orValue([]).filter(n, n == '' || n.contains('*')).map(n, n == '' ? '\"\"' : n).join(', ')" }}
+- name: characters
+  expression: >-
+    {{ include "lockbox.cel.perRule" "(r.?apiGroups.orValue([]) + r.?resources.orValue([]) + r.verbs + r.?resourceNames.orValue([])).filter(w, !w.matches('^[-a-zA-Z0-9._:/*@+=~#%&?]*$')).join(', ')" }}
+- name: verbs
+  expression: >-
+    {{ include "lockbox.cel.perRule" (printf "r.verbs.filter(v, %s).map(v, v == '' ? '\"\"' : v).join(', ')" $verb) }}
+- name: credentials
+  expression: >-
+    {{ include "lockbox.cel.perRight" (list "r.verbs" $reached $kind) }}
+- name: guarded
+  expression: >-
+    {{ include "lockbox.cel.perRight" (list (printf "r.verbs.filter(v, %s && !%s && !%s && !(%s))" $written $wild $verb $known) (printf "!%s" $reached) $rights) }}
+{{- if .named }}
+- name: unnamed
+  expression: >-
+    {{ include "lockbox.cel.perRight" (list (printf "r.verbs.filter(v, %s && !%s && !%s && !%s && !(%s) && !variables.extra.exists(e, e.endsWith(' ' + %s) && v in e.substring(0, e.lastIndexOf(' ')).split(',').map(t, t.trim())))" (include "lockbox.cel.needsReason" .) $wild $verb $written $known $kind) (printf "!%s" $reached) $rights) }}
+{{- end }}
+- name: found
+  expression: >-
+    [['wildcards, list groups, resources and verbs one by one', variables.wildcards],
+    ['nonResourceURLs, take them out', variables.paths],
+    ['resourceNames that stand for all objects, take them out', variables.names],
+    ['characters that no name has, take them out', variables.characters],
+    ['verbs that reach past RBAC or past the end of the access, take them out', variables.verbs],
+    ['credentials, or ways past admission, take them out', variables.credentials],
+    ['writes that make Pods or rights, or change records, leave get, list and watch', variables.guarded]
+    {{- if .named }},
+    ['not known to be harmless, take them out or name them in the annotation lockbox.dev/extra-rights', variables.unnamed]
+    {{- end }}].filter(why, why[1] != '')
+# A message has at most 5 kB: each reason has its share.
+- name: reasons
+  expression: >-
+    variables.found.map(why, why[0] + ': ' + (why[1].size() > 3200 / variables.found.size() ?
+    why[1].substring(0, 3200 / variables.found.size()) + '…' : why[1])).join('. ')
 {{- end }}

@@ -27,6 +27,9 @@ pub const CREATED_BY: &str = "lockbox.dev/created-by";
 pub const DEFINITION: &str = "lockbox.dev/definition";
 /// Label of `ClusterRoles` that are access levels.
 pub const ACCESS_LEVEL: &str = "lockbox.dev/access-level";
+/// Annotation of such a `ClusterRole`: its rights that are not known to be harmless, such as `update, patch configmaps;
+/// delete services`.
+pub const EXTRA_RIGHTS: &str = "lockbox.dev/extra-rights";
 /// Annotation of the settings: who wrote them last, stamped by the API server.
 pub const CHANGED_BY: &str = "lockbox.dev/changed-by";
 /// Label of what tries the safety net.

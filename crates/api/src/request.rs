@@ -582,13 +582,18 @@ pub struct Effect {
     /// The access level's `ClusterRole`.
     #[schemars(length(max = 253))]
     pub role: String,
-    /// What it allows, rule by rule, in words.
-    #[schemars(length(max = 64), inner(length(max = 512)))]
+    /// What it allows, rule by rule, in words: every object by its whole name.
+    #[schemars(length(max = 96), inner(length(max = 512)))]
     #[x_kube(merge_strategy = ListMerge::Atomic)]
     pub rules: Vec<String>,
-    /// What of the access level is left out, and why.
+    /// Why it may do more than read, in the words of the customer's administrator (`extraRights` of the access level).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 64), inner(length(max = 512)))]
+    #[schemars(length(max = 8), inner(length(max = 600)))]
+    #[x_kube(merge_strategy = ListMerge::Atomic)]
+    pub reasons: Vec<String>,
+    /// What of the access level is left out for these objects, and why.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16), inner(length(max = 512)))]
     #[x_kube(merge_strategy = ListMerge::Atomic)]
     pub left_out: Vec<String>,
     /// Hash over exactly what is granted. An approver may repeat it as effectHash in a decision.

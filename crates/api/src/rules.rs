@@ -13,12 +13,15 @@ use super::{
 /// One of ours, or one of Kubernetes' own names.
 pub(super) const NAME: &str = r"^[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$";
 /// Control, bidirectional, zero-width and other invisible characters: a text that holds one can show an approver
-/// something else than it says. Line feed and tab are ordinary in a text of several lines. The escapes are CEL's own: the
-/// regular expression holds the characters themselves.
+/// something else than it says. Line feeds and tabs are among them: `kubectl describe` shows a text of several lines at
+/// the left margin, where a line of it passes for a field of the system's own. The escapes are CEL's own: the regular
+/// expression holds the characters themselves.
 const INVISIBLE: &str = concat!(
-    r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u00ad\u034f\u061c\u115f\u1160\u180b-\u180f\u200b-\u200f\u2028-\u202e\u2060-\u206f",
-    r"\u3164\ufeff\uffa0\ufff9-\ufffb\U000e0000-\U000e0fff]",
+    r"[\x00-\x1f\x7f-\x9f\u00ad\u034f\u061c\u115f\u1160\u180b-\u180f\u200b-\u200f\u2028-\u202e\u2060-\u206f",
+    r"\u2800\u3164\ufeff\uffa0\ufff9-\ufffb\U000e0000-\U000e0fff]",
 );
+/// Blanks in a row, of whatever width: enough of them break a line wherever a terminal ends.
+const GAP: &str = r"[ \u00a0\u1680\u2000-\u200a\u202f\u205f\u3000]{4}";
 
 /// RFC 3339, in the years 1000 to 2999.
 const MOMENT: &str = concat!(
@@ -124,8 +127,8 @@ pub(super) fn https() -> Rule {
 /// On a text that is shown to somebody who decides.
 pub(super) fn visible() -> Rule {
     forbidden(
-        format!("!self.matches('{INVISIBLE}')"),
-        "must not hold control, zero-width or bidirectional characters: they hide what is written",
+        format!("!self.matches('{INVISIBLE}|{GAP}')"),
+        "must be one paragraph without line breaks (in YAML write >- and not |), tabs, gaps of blanks, or control, zero-width and bidirectional characters",
     )
 }
 

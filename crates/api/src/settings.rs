@@ -461,6 +461,14 @@ pub struct AccessLevel {
     #[schemars(length(min = 1, max = 64), inner(length(min = 1, max = 63)))]
     #[x_kube(merge_strategy = ListMerge::Set)]
     pub services: Option<Vec<String>>,
+    /// Rights of the role that are not known to be harmless, each with the reason that the approver reads in
+    /// status.effect.reasons. Reading needs none, nor do the shipped levels; every other write does, and so does reading
+    /// a subresource other than status, scale and log. The `ClusterRole` names the same rights in its annotation
+    /// lockbox.dev/extra-rights. At most 8.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 8))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["group".into(), "resource".into()]))]
+    pub extra_rights: Vec<ExtraRight>,
     /// Kinds that share their objects' names by design, such as a virtual machine and its running instance: a request
     /// for an object of one reaches the objects of that name of the others.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -471,6 +479,29 @@ pub struct AccessLevel {
 
 fn yes() -> bool {
     true
+}
+
+/// Something that an access level can do beyond reading, and why the customer wants it.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+pub struct ExtraRight {
+    /// API group; empty for the core group.
+    #[serde(default)]
+    #[schemars(length(max = 64), regex(pattern = r"^[a-z0-9.-]*$"))]
+    pub group: String,
+    /// Plural name of the kind, such as configmaps, or a subresource of one, such as deployments/scale.
+    #[schemars(
+        length(min = 1, max = 127),
+        regex(pattern = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(/[a-z0-9]([-a-z0-9]*[a-z0-9])?)?$")
+    )]
+    pub resource: String,
+    /// What may be done with it, such as update and patch.
+    #[schemars(length(min = 1, max = 8), inner(length(min = 1, max = 16), regex(pattern = r"^[a-z]+$")))]
+    #[x_kube(merge_strategy = ListMerge::Set)]
+    pub verbs: Vec<String>,
+    /// Why, for the approver to read. At most 256 characters.
+    #[schemars(length(min = 1, max = 256))]
+    #[x_kube(validation = rules::visible())]
+    pub reason: String,
 }
 
 /// How the two facts about identity are recognised. Absent means that nobody has it.

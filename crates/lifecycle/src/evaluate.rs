@@ -548,12 +548,16 @@ fn check_access(facts: &Facts<'_>, service: &Service, level: &AccessLevel) -> Re
     let extent = Extent::from_request(request.resources.as_deref()).map_err(|why| unfit(&why))?;
     let access =
         access::cut(rules.unwrap_or_default(), &extent, &level.same_name, request.scope).map_err(|why| unfit(&why))?;
-    if let Some(danger) = access::dangers(access.rules(), request.scope).first() {
+    let dangers = access::dangers(access.rules(), &level.extra_rights, request.scope);
+    if !dangers.is_empty() {
         return Err(rejected(
             Reason::AccessLevelUnusable,
             format!(
-                "Access level {} of service {} is not fit for scope {:?}: {danger}.",
-                level.name, service.name, request.scope
+                "Access level {} of service {} is not fit for scope {:?}: {}.",
+                level.name,
+                service.name,
+                request.scope,
+                access::told(&dangers)
             ),
         ));
     }

@@ -96,10 +96,12 @@ pub(crate) fn plan(approval: &Approval<'_>, facts: &Facts<'_>) -> Result<GrantPl
     let access = Extent::from_request(grant.resources.as_deref())
         .and_then(|approved| access::cut(rules, &approved, &level.same_name, spec.scope))
         .map_err(|why| Why::new(Reason::NothingLeft, format!("Of what was approved nothing can be granted: {why}.")))?;
-    if let Some(danger) = access::dangers(access.rules(), spec.scope).first() {
+    let dangers = access::dangers(access.rules(), &level.extra_rights, spec.scope);
+    if !dangers.is_empty() {
+        let told = access::told(&dangers);
         return Err(Why::new(
             Reason::AccessLevelUnusable,
-            format!("Access level {} cannot be granted: {danger}.", level.name),
+            format!("Access level {} cannot be granted: {told}.", level.name),
         ));
     }
     Ok(GrantPlan {

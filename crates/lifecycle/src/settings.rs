@@ -2,7 +2,7 @@
 
 use k8s_openapi::api::rbac::v1::PolicyRule;
 
-use crate::{Reason, Why, access, approvers, services};
+use crate::{Reason, Why, access, approvers, services, text::clip};
 use lockbox_api::{
     LockboxSettingsSpec, Scope,
     settings::{AccessLevel, Enablement, SupportPlan},
@@ -103,6 +103,22 @@ impl std::fmt::Display for Problem {
     }
 }
 
+/// Characters of a condition's message: the schema's own bound.
+const MAX_MESSAGE: usize = 1024;
+/// Problems that a message names.
+const MOST_TOLD: usize = 6;
+
+/// Problems in one message of at most 1024 characters: the first six, each with its share of the room, and how many more
+/// there are.
+pub fn told(problems: &[Problem]) -> String {
+    let shown = problems.len().min(MOST_TOLD);
+    let more = problems.len() - shown;
+    let more = if more > 0 { format!(" (and {more} more)") } else { String::new() };
+    let room = (MAX_MESSAGE - more.len()) / shown.max(1) - " | ".len();
+    let texts: Vec<_> = problems.iter().take(shown).map(|problem| clip(&problem.to_string(), room)).collect();
+    texts.join(" | ") + &more
+}
+
 /// What is wrong with the settings themselves, beyond what the API server refuses. While there is any, no request is
 /// evaluated.
 pub fn problems(settings: &LockboxSettingsSpec) -> Vec<Problem> {
@@ -151,7 +167,7 @@ fn too_many_of_the_provider(settings: &LockboxSettingsSpec) -> Option<Problem> {
 }
 
 /// What is wrong with one access level, given the rules of its `ClusterRole` (`None`: it does not exist). Requests for
-/// such a level are refused; the others go on.
+/// such a level are refused; the others go on. Everything against the role stands in one problem.
 pub fn level_problems(level: &AccessLevel, rules: Option<&[PolicyRule]>) -> Vec<Problem> {
     let field = |name: &str| format!("spec.accessLevels[{}].{name}", level.name);
     let Some(rules) = rules else {
@@ -163,10 +179,12 @@ pub fn level_problems(level: &AccessLevel, rules: Option<&[PolicyRule]>) -> Vec<
             ),
         }];
     };
-    let mut problems: Vec<_> = access::dangers(rules, Scope::Subscription)
-        .into_iter()
-        .map(|danger| Problem { field: field("clusterRole"), message: format!("{}: {danger}", level.cluster_role) })
-        .collect();
+    let mut problems = Vec::new();
+    let dangers = access::dangers(rules, &level.extra_rights, Scope::Subscription);
+    if !dangers.is_empty() {
+        let message = format!("{} cannot be granted: {}", level.cluster_role, access::told(&dangers));
+        problems.push(Problem { field: field("clusterRole"), message });
+    }
     if !level.customer_data {
         let reached = access::customer_data(rules);
         if !reached.is_empty() {
@@ -175,7 +193,7 @@ pub fn level_problems(level: &AccessLevel, rules: Option<&[PolicyRule]>) -> Vec<
                 message: format!(
                     "says false, but ClusterRole {} reaches customer data ({}); say true, or take that out of the role",
                     level.cluster_role,
-                    reached.join("; ")
+                    clip(&reached.join("; "), 600)
                 ),
             });
         }
@@ -203,5 +221,47 @@ mod tests {
             assert!(found[0].to_string().starts_with("spec.provider.engineers"), "{}", found[0]);
             assert!(found[0].message.contains("65") && found[0].message.contains("name groups"), "{}", found[0]);
         }
+    }
+
+    #[test]
+    fn everything_against_a_role_is_one_problem_until_the_settings_name_it_with_a_reason() {
+        let rules: Vec<PolicyRule> = serde_json::from_value(json!([
+            {"apiGroups": [""], "resources": ["configmaps"], "verbs": ["get", "watch", "update", "patch"]},
+            {"apiGroups": ["image.openshift.io"], "resources": ["imagestreams/layers"], "verbs": ["get"]},
+        ]))
+        .unwrap();
+        let level = |extra: serde_json::Value| -> AccessLevel {
+            serde_json::from_value(json!({"name": "Edit", "clusterRole": "contoso-edit", "extraRights": extra}))
+                .unwrap()
+        };
+        let update = json!({"resource": "configmaps", "verbs": ["update"], "reason": "settings of the shop"});
+        let found = level_problems(&level(json!([update])), Some(&rules));
+        let found: Vec<_> = found.iter().map(ToString::to_string).collect();
+        assert_eq!(
+            found,
+            [
+                "spec.accessLevels[Edit].clusterRole: contoso-edit cannot be granted: not known to be harmless, take them out or name them with a reason in extraRights: rules[0] patch configmaps; rules[1] get imagestreams.image.openshift.io/layers"
+            ]
+        );
+        let all = json!([
+            {"resource": "configmaps", "verbs": ["update", "patch"], "reason": "settings of the shop"},
+            {"group": "image.openshift.io", "resource": "imagestreams/layers", "verbs": ["get"], "reason": "images"},
+        ]);
+        assert_eq!(level_problems(&level(all), Some(&rules)), []);
+    }
+
+    #[test]
+    fn several_problems_are_told_at_once_each_with_its_share_of_the_message() {
+        let problem = |field: &str, length: usize| Problem { field: field.into(), message: "x".repeat(length) };
+        assert_eq!(told(&[]), "");
+        assert_eq!(told(&[problem("spec.a", 2)]), "spec.a: xx");
+        assert_eq!(told(&[problem("spec.a", 2), problem("spec.b", 1)]), "spec.a: xx | spec.b: x");
+        let many: Vec<_> = (0..9).map(|n| problem(&format!("spec.f{n}"), 2000)).collect();
+        for count in 1..=many.len() {
+            let text = told(&many[..count]);
+            assert!(text.chars().count() <= MAX_MESSAGE, "{count}: {}", text.chars().count());
+            assert!(many[..count.min(MOST_TOLD)].iter().all(|problem| text.contains(&problem.field)), "{text}");
+        }
+        assert!(told(&many).ends_with(" (and 3 more)"));
     }
 }

@@ -3,7 +3,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use k8s_openapi::api::rbac::v1::PolicyRule;
 
 use super::{
-    Access, Extent, MAX_SENTENCE, MAX_SENTENCES, Names, Unfit,
+    Access, Extent, MAX_LEFT_OUT, MAX_SENTENCE, Names, Unfit,
     kind::{is_elsewhere, is_namespaces},
     list,
     powers::{Kind, MAX_WEIGHT, Powers, Reach, weight},
@@ -209,10 +209,10 @@ impl Cutter {
             return Err(Unfit::nothing(&left_out));
         }
         let rules = self.powers.rules();
-        if words::count(&rules) > MAX_SENTENCES {
+        let Some(words) = words::words(&rules, self.scope) else {
             return Err(Unfit::too_wide(format!("{} different rules are left", rules.len())));
-        }
-        Ok(Access { form: extent.form(), scope: self.scope, rules, left_out })
+        };
+        Ok(Access { form: extent.form(), scope: self.scope, rules, words, left_out })
     }
 }
 
@@ -230,12 +230,11 @@ fn covered_kinds(rules: &[PolicyRule]) -> Vec<String> {
     kinds.into_iter().collect()
 }
 
-/// What is left out, in words: a sentence for each reason and set of verbs.
+/// What is left out, in words: a sentence for each reason and set of verbs. Kinds that nobody asked for are not told:
+/// an approver would read of little else.
 fn sentences(left_out: BTreeMap<(Why, Kind), BTreeSet<String>>) -> Vec<String> {
     let mut grouped: BTreeMap<(Why, BTreeSet<String>), BTreeSet<String>> = BTreeMap::new();
     for ((why, kind), verbs) in left_out {
-        // Of kinds that nobody asked for, the verbs do not matter.
-        let verbs = if why == Why::NotRequested { BTreeSet::new() } else { verbs };
         let shown = if why == Why::NotAResource {
             words::plain(&kind.resource)
         } else {
@@ -245,11 +244,12 @@ fn sentences(left_out: BTreeMap<(Why, Kind), BTreeSet<String>>) -> Vec<String> {
     }
     let sentences = grouped
         .into_iter()
-        .map(|((why, verbs), kinds)| {
+        .filter_map(|((why, verbs), kinds)| {
             let verbs = words::list(&verbs.iter().map(|verb| words::plain(verb)).collect::<Vec<_>>(), 80);
             let kinds = words::list(&kinds.into_iter().collect::<Vec<_>>(), 280);
             let sentence = match why {
-                Why::Watch => format!("{verbs} {kinds}: never granted: a watch outlives the access"),
+                // Of every kind: which ones does not matter.
+                Why::Watch => "watch: never granted, because a watch goes on after the access has ended".to_owned(),
                 Why::Wildcard => format!("{verbs} {kinds}: never granted: a wildcard"),
                 Why::NotAResource => format!("{verbs} {kinds}: never granted: a path, and no resource"),
                 Why::Malformed => format!("{verbs} {kinds}: never granted: an empty name would stand for all"),
@@ -259,17 +259,18 @@ fn sentences(left_out: BTreeMap<(Why, Kind), BTreeSet<String>>) -> Vec<String> {
                     "{verbs} {kinds} in general: a list shows one named object at a time, with --field-selector metadata.name=NAME"
                 ),
                 Why::OtherNames => format!("{verbs} {kinds}: the access level is limited to objects of other names"),
-                Why::NotRequested => format!("{kinds}: not requested"),
+                Why::NotRequested => return None,
             };
-            clip(&sentence, MAX_SENTENCE)
+            Some(clip(&sentence, MAX_SENTENCE))
         })
         .collect();
-    words::at_most(sentences, MAX_SENTENCES)
+    words::at_most(sentences, MAX_LEFT_OUT)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::access::MAX_RULES;
     use lockbox_api::GrantForm;
 
     fn rule(groups: &[&str], resources: &[&str], verbs: &[&str], names: &[&str]) -> PolicyRule {
@@ -301,11 +302,11 @@ mod tests {
     #[test]
     fn a_role_of_just_as_many_single_rights_as_are_read_is_cut_and_one_more_is_refused() {
         let many = |letter: &str, count: usize| (0..count).map(|n| format!("{letter}{n}")).collect::<Vec<_>>();
-        let (resources, verbs) = (many("kinds", 128), many("verb", MAX_WEIGHT / 128));
+        let (resources, names) = (many("kinds", 16), many("name", MAX_WEIGHT / 16));
         let borrowed: Vec<_> = resources.iter().map(String::as_str).collect();
-        let of_all: Vec<_> = verbs.iter().map(String::as_str).collect();
-        assert_eq!(resources.len() * verbs.len(), MAX_WEIGHT);
-        let mut rules = vec![rule(&["example.com"], &borrowed, &of_all, &[])];
+        let of_all: Vec<_> = names.iter().map(String::as_str).collect();
+        assert_eq!(resources.len() * names.len(), MAX_WEIGHT);
+        let mut rules = vec![rule(&["example.com"], &borrowed, &["get"], &of_all)];
         assert!(cut(&rules, &Extent::Whole, &[], Scope::Subscription).is_ok());
         rules.push(rule(&["example.com"], &["one"], &["more"], &[]));
         let unfit = cut(&rules, &Extent::Whole, &[], Scope::Subscription).unwrap_err();
@@ -400,7 +401,7 @@ mod tests {
         assert_eq!(
             access.left_out(),
             [
-                "watch configmaps: never granted: a watch outlives the access",
+                "watch: never granted, because a watch goes on after the access has ended",
                 "create, deletecollection configmaps: cannot be limited to the named objects",
             ]
         );
@@ -497,8 +498,8 @@ mod tests {
     #[test]
     fn more_than_an_approver_can_read_is_refused() {
         let level: Vec<_> =
-            (0..65).map(|n| rule(&[&format!("group-{n}.example")], &["things"], &["get"], &[])).collect();
-        assert!(cut(&level[..64], &Extent::Whole, &[], Scope::Subscription).is_ok());
+            (0..=MAX_RULES).map(|n| rule(&[&format!("group-{n}.example")], &["things"], &["get"], &[])).collect();
+        assert!(cut(&level[1..], &Extent::Whole, &[], Scope::Subscription).is_ok());
         let error = cut(&level, &Extent::Whole, &[], Scope::Subscription).unwrap_err();
         assert!(matches!(error, Unfit::TooWide { .. }), "{error}");
         let many: Vec<String> = (0..200).map(|n| format!("r{n}")).collect();
@@ -508,12 +509,20 @@ mod tests {
     }
 
     #[test]
-    fn kinds_that_nobody_asked_for_are_told_in_one_sentence() {
+    fn what_is_left_out_is_told_in_few_words_and_without_what_nobody_asked_for() {
         let level = [
             rule(&[""], &["pods", "services"], &["get", "list", "watch"], &[]),
-            rule(&["apps"], &["deployments"], &["get"], &[]),
+            rule(&["apps"], &["deployments"], &["get", "watch"], &[]),
         ];
+        let watch = "watch: never granted, because a watch goes on after the access has ended";
         let access = cut(&level, &named(&[object("", "pods", "a")]), &[], Scope::Subscription).unwrap();
-        assert_eq!(access.left_out().last().unwrap(), "deployments.apps, services: not requested");
+        assert_eq!(
+            access.left_out(),
+            [
+                watch,
+                "list pods in general: a list shows one named object at a time, with --field-selector metadata.name=NAME"
+            ]
+        );
+        assert_eq!(cut(&level, &Extent::Whole, &[], Scope::Subscription).unwrap().left_out(), [watch]);
     }
 }

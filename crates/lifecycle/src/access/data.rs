@@ -1,7 +1,7 @@
 use k8s_openapi::api::rbac::v1::PolicyRule;
 
 use super::{
-    MAX_SENTENCE, MAX_SENTENCES,
+    MAX_LEFT_OUT, MAX_SENTENCE,
     danger::READ_VERBS,
     list as items,
     words::{at_most, list, show_kind},
@@ -41,7 +41,7 @@ const OPENINGS: &[&str] = &[
 
 /// The rules that reach customer data, in words; none when none does. To read an object's specification alone, such as
 /// that of a Pod or a volume claim, is not to reach customer data; the content of a `ConfigMap` or Secret is. A wildcard
-/// reaches everything. At most 64 sentences of 512 characters.
+/// reaches everything. At most 16 sentences of 512 characters.
 pub fn customer_data(rules: &[PolicyRule]) -> Vec<String> {
     let found = rules
         .iter()
@@ -51,7 +51,7 @@ pub fn customer_data(rules: &[PolicyRule]) -> Vec<String> {
             (!kinds.is_empty()).then(|| clip(&format!("{} {}", list(&verbs, 80), list(&kinds, 400)), MAX_SENTENCE))
         })
         .collect();
-    at_most(found, MAX_SENTENCES)
+    at_most(found, MAX_LEFT_OUT)
 }
 
 fn reached(rule: &PolicyRule) -> Vec<String> {

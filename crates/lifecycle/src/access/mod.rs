@@ -24,8 +24,8 @@ use serde_json::json;
 pub use self::{
     cut::cut,
     danger::{
-        Danger, GUARDED_GROUPS, NEVER_REACHED, NEVER_VERBS, NEVER_WRITTEN, POD_MAKERS, READ_VERBS, TENANT_SUBRESOURCES,
-        dangers,
+        Danger, KNOWN_RIGHTS, NEVER_REACHED, NEVER_REACHED_ENDINGS, NEVER_VERBS, NEVER_WRITTEN, NEVER_WRITTEN_ENDINGS,
+        NEVER_WRITTEN_GROUPS, READ_SUBRESOURCES, READ_VERBS, Reason, TENANT_SUBRESOURCES, dangers, told,
     },
     data::customer_data,
     extent::{Extent, Names},
@@ -33,21 +33,28 @@ pub use self::{
     unfit::Unfit,
     words::{difference, words},
 };
-use crate::text::sha256;
+use crate::text::{clip, sha256};
 use lockbox_api::{GrantForm, Scope, request::Effect, settings::AccessLevel};
 
-/// Sentences in `status.effect`, rules and what is left out each: the schema's own bound.
-pub const MAX_SENTENCES: usize = 64;
+/// Sentences in `status.effect.rules`: the schema's own bound.
+pub const MAX_RULES: usize = 96;
+/// Sentences in `status.effect.leftOut`: the schema's own bound.
+pub const MAX_LEFT_OUT: usize = 16;
+/// Texts in `status.effect.reasons`: the schema's own bound, as many as a level has `extraRights`.
+const MAX_REASONS: usize = 8;
+/// Characters of such a text: room for all that the schema lets into one of `extraRights`.
+const MAX_REASON: usize = 600;
 /// Characters of such a sentence.
 pub const MAX_SENTENCE: usize = 512;
 
 /// What a grant holds. Made by [`cut`] alone, so its rules are in normal form, never empty, without wildcards, without
-/// `watch`, without empty names, and at most [`MAX_SENTENCES`] in words.
+/// `watch`, without empty names, and can be said in at most [`MAX_RULES`] sentences that leave nothing out.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Access {
     form: GrantForm,
     scope: Scope,
     rules: Vec<PolicyRule>,
+    words: Vec<String>,
     left_out: Vec<String>,
 }
 
@@ -67,14 +74,14 @@ impl Access {
         &self.rules
     }
 
-    /// What of the access level is not granted, and why: at most [`MAX_SENTENCES`] of [`MAX_SENTENCE`] characters.
+    /// What of the access level is not granted, and why: at most [`MAX_LEFT_OUT`] of [`MAX_SENTENCE`] characters.
     pub fn left_out(&self) -> &[String] {
         &self.left_out
     }
 
     /// The rules in words, for the approver: see [`words`].
-    pub fn words(&self) -> Vec<String> {
-        words(&self.rules, self.scope)
+    pub fn words(&self) -> &[String] {
+        &self.words
     }
 
     /// The hash over exactly what is granted: see [`hash`].
@@ -88,10 +95,35 @@ pub fn effect(level: &AccessLevel, access: &Access) -> Effect {
     Effect {
         form: access.form,
         role: level.cluster_role.clone(),
-        rules: access.words(),
+        rules: access.words.clone(),
+        reasons: reasons(level, access),
         left_out: access.left_out.clone(),
         hash: access.hash(),
     }
+}
+
+/// The reasons that the settings give for rights beyond reading, as far as the access holds them, with the rights:
+/// `patch, update configmaps: support changes shop settings`.
+fn reasons(level: &AccessLevel, access: &Access) -> Vec<String> {
+    let granted = |group: &str, resource: &str, verb: &String| {
+        access.rules.iter().any(|rule| {
+            list(rule.api_groups.as_ref()).iter().any(|of| of == group)
+                && list(rule.resources.as_ref()).iter().any(|kind| kind == resource)
+                && rule.verbs.contains(verb)
+        })
+    };
+    level
+        .extra_rights
+        .iter()
+        .filter_map(|extra| {
+            let mut verbs: Vec<_> =
+                extra.verbs.iter().filter(|verb| granted(&extra.group, &extra.resource, verb)).cloned().collect();
+            verbs.sort();
+            let kind = words::show_kind(&extra.group, &extra.resource);
+            (!verbs.is_empty()).then(|| clip(&format!("{} {kind}: {}", verbs.join(", "), extra.reason), MAX_REASON))
+        })
+        .take(MAX_REASONS)
+        .collect()
 }
 
 /// `sha256:` and 64 hexadecimal digits, over a canonical JSON of form, scope and every single right (group, resource,
@@ -119,6 +151,7 @@ fn list(items: Option<&Vec<String>>) -> &[String] {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use lockbox_api::{request::NamedObject, settings::ExtraRight};
 
     fn rule(group: &str, resources: &[&str], verbs: &[&str], names: &[&str]) -> PolicyRule {
         let owned = |items: &[&str]| items.iter().map(ToString::to_string).collect::<Vec<_>>();
@@ -196,6 +229,7 @@ mod tests {
             maximum: None,
             services: None,
             same_name: vec![],
+            extra_rights: vec![],
         };
         let rules = [rule("", &["pods"], &["get", "watch"], &[])];
         let access = cut(&rules, &Extent::Whole, &[], Scope::Subscription).unwrap();
@@ -203,7 +237,38 @@ mod tests {
         assert_eq!(effect.form, GrantForm::Whole);
         assert_eq!(effect.role, "lockbox-shell");
         assert_eq!(effect.rules, ["get: all pods of the namespace"]);
-        assert_eq!(effect.left_out, ["watch pods: never granted: a watch outlives the access"]);
+        assert_eq!(effect.left_out, ["watch: never granted, because a watch goes on after the access has ended"]);
+        assert_eq!(effect.reasons, [""; 0]);
         assert_eq!(effect.hash, access.hash());
+    }
+    #[test]
+    fn an_effect_gives_the_reasons_for_what_is_granted_beyond_reading() {
+        let extra = |resource: &str, verbs: &[&str], reason: &str| ExtraRight {
+            group: String::new(),
+            resource: resource.into(),
+            verbs: verbs.iter().map(ToString::to_string).collect(),
+            reason: reason.into(),
+        };
+        let level = AccessLevel {
+            name: "EditSettings".into(),
+            cluster_role: "contoso-edit-settings".into(),
+            customer_data: true,
+            maximum: None,
+            services: None,
+            same_name: vec![],
+            extra_rights: vec![
+                extra("configmaps", &["update", "patch", "delete"], "support changes shop settings"),
+                extra("services", &["patch"], "not asked for"),
+                extra("configmaps", &["create"], "cannot be limited to a name"),
+            ],
+        };
+        let rules = [
+            rule("", &["configmaps"], &["get", "update", "patch", "create"], &[]),
+            rule("", &["services"], &["patch"], &[]),
+        ];
+        let one = NamedObject { group: String::new(), resource: "configmaps".into(), name: "shop".into() };
+        let extent = Extent::from_request(Some(&[one])).unwrap();
+        let access = cut(&rules, &extent, &[], Scope::Subscription).unwrap();
+        assert_eq!(effect(&level, &access).reasons, ["patch, update configmaps: support changes shop settings"]);
     }
 }

@@ -6,9 +6,11 @@ use k8s_openapi::api::rbac::v1::PolicyRule;
 use proptest::{collection::vec, option, prelude::*, sample::select};
 
 use super::{
-    Access, Extent, MAX_SENTENCE, MAX_SENTENCES, Unfit, customer_data, cut, dangers, difference, effect, hash,
+    Access, Extent, MAX_LEFT_OUT, MAX_RULES, MAX_SENTENCE, Unfit, customer_data, cut, dangers, difference, effect,
+    hash,
     kind::{is_elsewhere, is_namespaces},
-    words,
+    told, words,
+    words::plain,
 };
 use lockbox_api::{
     GrantForm, Scope,
@@ -223,8 +225,8 @@ fn assert_sound(access: &Access) -> Result<(), TestCaseError> {
     Ok(())
 }
 
-fn assert_bounded(sentences: &[String]) -> Result<(), TestCaseError> {
-    prop_assert!(sentences.len() <= MAX_SENTENCES);
+fn assert_bounded(sentences: &[String], most: usize) -> Result<(), TestCaseError> {
+    prop_assert!(sentences.len() <= most);
     for sentence in sentences {
         prop_assert!(sentence.chars().count() <= MAX_SENTENCE, "{sentence}");
         prop_assert!(sentence.chars().all(|c| c == '…' || c == ' ' || c.is_ascii_graphic()), "{sentence:?}");
@@ -356,13 +358,11 @@ proptest! {
         rules in vec(prop_oneof![rule(), wild_rule()], 0..6), scope in scope(), same_name in same_name(),
         extent in extent(), objects in vec(("\\PC*", "\\PC*", "\\PC*"), 0..3),
     ) {
-        let said = words(&rules, scope);
-        assert_bounded(&said)?;
-        assert_bounded(&customer_data(&rules))?;
-        let found: Vec<_> = dangers(&rules, scope).iter().map(ToString::to_string).collect();
-        for danger in &found {
-            prop_assert!(danger.chars().count() <= MAX_SENTENCE, "{danger}");
-        }
+        let said = words(&rules, scope).unwrap_or_default();
+        assert_bounded(&said, MAX_RULES)?;
+        assert_bounded(&customer_data(&rules), MAX_LEFT_OUT)?;
+        let found = vec![told(&dangers(&rules, &[], scope))];
+        prop_assert!(found[0].chars().count() <= 900, "{}", found[0]);
         prop_assert!(difference(&said, &found).chars().count() <= 400);
         prop_assert_eq!(hash(GrantForm::Named, scope, &rules).len(), 71);
         let objects: Vec<_> = objects
@@ -374,7 +374,7 @@ proptest! {
                 Err(unfit) => prop_assert!(unfit.to_string().chars().count() <= 512, "{unfit}"),
                 Ok(access) => {
                     assert_sound(&access)?;
-                    assert_bounded(access.left_out())?;
+                    assert_bounded(access.left_out(), MAX_LEFT_OUT)?;
                     let level = AccessLevel {
                         name: "L".into(),
                         cluster_role: "lockbox-l".into(),
@@ -382,13 +382,17 @@ proptest! {
                         maximum: None,
                         services: None,
                         same_name: same_name.clone(),
+                        extra_rights: vec![],
                     };
                     let effect = effect(&level, &access);
-                    assert_bounded(&effect.rules)?;
-                    // Nothing of a grant is hidden: each of its rules has its sentence.
+                    assert_bounded(&effect.rules, MAX_RULES)?;
+                    // Nothing of a grant is hidden: each of its rules, and each verb and name in it, stands there whole.
                     prop_assert!(effect.rules.len() >= access.rules().len());
                     let distinct: BTreeSet<_> = effect.rules.iter().collect();
-                    prop_assert!(distinct.len() == effect.rules.len() || effect.rules.iter().any(|s| s.contains('…')));
+                    prop_assert_eq!(distinct.len(), effect.rules.len());
+                    for text in access.rules().iter().flat_map(|rule| rule.verbs.iter().chain(rule.resource_names.iter().flatten())) {
+                        prop_assert!(effect.rules.iter().any(|said| said.contains(&plain(text))), "{text:?} is not said");
+                    }
                 }
             }
         }
@@ -404,7 +408,7 @@ proptest! {
             verbs: vec!["get".into(), "list".into()],
             ..PolicyRule::default()
         };
-        prop_assert_eq!(dangers(std::slice::from_ref(&rule), Scope::Tenant), vec![]);
+        prop_assert_eq!(dangers(std::slice::from_ref(&rule), &[], Scope::Tenant), vec![]);
         prop_assert!(customer_data(&[rule]).is_empty());
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use k8s_openapi::api::rbac::v1::PolicyRule;
 
-use super::{MAX_SENTENCE, MAX_SENTENCES, list as items};
+use super::{MAX_RULES, MAX_SENTENCE, list as items};
 use crate::text::clip;
 use lockbox_api::Scope;
 
@@ -49,16 +49,19 @@ pub(super) fn stands_alone(group: &str, resource: &str) -> bool {
     DEEDS.iter().any(|(of, kind, ..)| *of == group && *kind == resource)
 }
 
-/// Each rule as a sentence, and then what an approver should know about them: at most [`MAX_SENTENCES`] of
-/// [`MAX_SENTENCE`] characters, in plain ASCII but for an ellipsis.
-pub fn words(rules: &[PolicyRule], scope: Scope) -> Vec<String> {
-    let sentences = rules.iter().map(|rule| sentence(rule, scope)).chain(notes(rules).map(str::to_owned)).collect();
-    at_most(sentences, MAX_SENTENCES)
-}
-
-/// How many sentences [`words`] needs, were it not for its limit.
-pub(super) fn count(rules: &[PolicyRule]) -> usize {
-    rules.len() + notes(rules).count()
+/// Each rule as sentences, and then what an approver should know about them: at most [`MAX_RULES`] of [`MAX_SENTENCE`]
+/// characters, in plain ASCII. Every verb, kind and name stands there whole: where one sentence has no room for all,
+/// there are several. None when that is not possible: an approver is never shown less than what is granted.
+pub fn words(rules: &[PolicyRule], scope: Scope) -> Option<Vec<String>> {
+    let mut said = Vec::new();
+    for rule in rules {
+        said.extend(sentences(rule, scope)?);
+        if said.len() > MAX_RULES {
+            return None;
+        }
+    }
+    said.extend(notes(rules).map(str::to_owned));
+    (said.len() <= MAX_RULES).then_some(said)
 }
 
 fn notes(rules: &[PolicyRule]) -> impl Iterator<Item = &'static str> {
@@ -74,47 +77,78 @@ fn notes(rules: &[PolicyRule]) -> impl Iterator<Item = &'static str> {
 }
 
 /// One rule: `get, list: pods erp-db-0`, or `read the logs of (get pods/log): all pods of the namespace`.
-pub(super) fn sentence(rule: &PolicyRule, scope: Scope) -> String {
-    let verbs = list(&plains(&rule.verbs), 70);
-    let mut parts = Vec::new();
+fn sentences(rule: &PolicyRule, scope: Scope) -> Option<Vec<String>> {
+    let verbs = plains(&rule.verbs).join(", ");
     let resources = items(rule.resources.as_ref());
-    if !resources.is_empty() {
-        parts.push(of_resources(rule, resources, &verbs, scope));
-    }
+    let mut said = if resources.is_empty() { vec![] } else { of_resources(rule, resources, &verbs, scope)? };
     let paths = items(rule.non_resource_urls.as_ref());
     if !paths.is_empty() {
-        parts.push(format!("{verbs}: the paths {}", list(&plains(paths), 280)));
+        said.extend(filled(&format!("{verbs}: the paths "), &plains(paths), "")?);
     }
-    if parts.is_empty() { "nothing".to_owned() } else { clip(&parts.join("; "), MAX_SENTENCE) }
+    if said.is_empty() {
+        said.push("nothing".to_owned());
+    }
+    Some(said)
 }
 
-fn of_resources(rule: &PolicyRule, resources: &[String], verbs: &str, scope: Scope) -> String {
+fn of_resources(rule: &PolicyRule, resources: &[String], verbs: &str, scope: Scope) -> Option<Vec<String>> {
     let groups = items(rule.api_groups.as_ref());
-    let names = items(rule.resource_names.as_ref());
+    let names = plains(items(rule.resource_names.as_ref()));
     let place = match scope {
         Scope::Subscription => "namespace",
         Scope::Tenant => "cluster",
     };
-    let objects = |kinds: &str, several: bool| {
-        if names.is_empty() {
-            format!("all {kinds} of the {place}")
-        } else {
-            let between = if several { " named" } else { "" };
-            format!("{kinds}{between} {}", list(&plains(names), 270))
-        }
-    };
+    let all = format!(" of the {place}");
     if let ([group], [resource]) = (groups, resources)
         && let Some(deed) = deed(group, resource, &rule.verbs)
     {
-        let base = resource.split('/').next().unwrap_or_default();
         let kind = show_kind(group, resource);
-        return format!("{deed} ({verbs} {kind}): {}", objects(&show_kind(group, base), false));
+        let base = show_kind(group, resource.split('/').next().unwrap_or_default());
+        let deed = format!("{deed} ({verbs} {kind}): ");
+        return if names.is_empty() {
+            filled(&format!("{deed}all "), &[base], &all)
+        } else {
+            filled(&format!("{deed}{base} "), &names, "")
+        };
     }
     let kinds: BTreeSet<_> =
-        groups.iter().take(64).flat_map(|group| resources.iter().map(|kind| show_kind(group, kind))).collect();
+        groups.iter().flat_map(|group| resources.iter().map(|kind| show_kind(group, kind))).collect();
     let kinds: Vec<_> = kinds.into_iter().collect();
-    let shown = list(&kinds, if names.is_empty() { 380 } else { 140 });
-    format!("{verbs}: {}", objects(&shown, kinds.len() > 1))
+    if names.is_empty() {
+        return filled(&format!("{verbs}: all "), &kinds, &all);
+    }
+    let named = if kinds.len() > 1 { " named " } else { " " };
+    let mut said = Vec::new();
+    // Names are what an approver looks for: half of the room is theirs at least.
+    for kinds in lines(&kinds, MAX_SENTENCE / 4) {
+        said.extend(filled(&format!("{verbs}: {kinds}{named}"), &names, "")?);
+    }
+    Some(said)
+}
+
+/// The items between two texts, in as many sentences as it takes. None when a single item has no room.
+fn filled(before: &str, items: &[String], after: &str) -> Option<Vec<String>> {
+    let room = MAX_SENTENCE.checked_sub(before.chars().count() + after.chars().count())?;
+    let lines = lines(items, room);
+    lines
+        .iter()
+        .all(|line| line.chars().count() <= room)
+        .then(|| lines.iter().map(|line| format!("{before}{line}{after}")).collect())
+}
+
+/// Items with commas, in lines of at most `room` characters; an item that is longer has a line of its own.
+fn lines(items: &[String], room: usize) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for item in items {
+        match lines.last_mut() {
+            Some(line) if line.chars().count() + 2 + item.chars().count() <= room => {
+                line.push_str(", ");
+                line.push_str(item);
+            }
+            _ => lines.push(item.clone()),
+        }
+    }
+    lines
 }
 
 fn deed(group: &str, resource: &str, verbs: &[String]) -> Option<&'static str> {
@@ -168,7 +202,7 @@ pub(super) fn plain(text: &str) -> String {
         return "\"\"".to_owned();
     }
     let mut shown = String::with_capacity(text.len());
-    // Nothing longer than a sentence is ever shown.
+    // Nothing longer than a sentence is ever shown: what is cut here is too long to be granted.
     for c in text.chars().take(MAX_SENTENCE + 1) {
         if is_plain(c) {
             shown.push(c);
@@ -189,7 +223,8 @@ pub(super) fn list(items: &[String], room: usize) -> String {
     list_by(items, ", ", room)
 }
 
-fn list_by(items: &[String], separator: &str, room: usize) -> String {
+/// The same with another separator.
+pub(super) fn list_by(items: &[String], separator: &str, room: usize) -> String {
     let mut text = String::new();
     let mut length = 0;
     for (index, item) in items.iter().enumerate() {
@@ -237,8 +272,14 @@ mod tests {
         }
     }
 
+    fn several(rule: &PolicyRule) -> Vec<String> {
+        sentences(rule, Scope::Subscription).unwrap()
+    }
+
     fn one(rule: &PolicyRule) -> String {
-        sentence(rule, Scope::Subscription)
+        let said = several(rule);
+        assert_eq!(said.len(), 1, "{said:?}");
+        said[0].clone()
     }
 
     #[test]
@@ -276,7 +317,7 @@ mod tests {
             assert_eq!(one(&rule), expected);
         }
         let nodes = rule(&[""], &["nodes"], &["get"], &[]);
-        assert_eq!(sentence(&nodes, Scope::Tenant), "get: all nodes of the cluster");
+        assert_eq!(sentences(&nodes, Scope::Tenant).unwrap(), ["get: all nodes of the cluster"]);
     }
 
     #[test]
@@ -286,11 +327,11 @@ mod tests {
             rule(&[""], &["pods/exec"], &["create"], &["a"]),
             rule(&[""], &["pods/log"], &["get"], &["a"]),
         ];
-        let said = words(&rules, Scope::Subscription);
-        assert_eq!(said[3..], [ENTERED, STREAMED]);
-        assert_eq!(words(&rules[2..], Scope::Subscription)[1..], [STREAMED]);
+        let said = |rules: &[PolicyRule]| words(rules, Scope::Subscription).unwrap();
+        assert_eq!(said(&rules)[3..], [ENTERED, STREAMED]);
+        assert_eq!(said(&rules[2..])[1..], [STREAMED]);
         let read = [rule(&[""], &["pods"], &["get"], &["a"])];
-        assert_eq!(words(&read, Scope::Subscription).len(), 1);
+        assert_eq!(said(&read).len(), 1);
     }
 
     #[test]
@@ -300,19 +341,60 @@ mod tests {
     }
 
     #[test]
-    fn long_lists_are_cut_short_and_counted() {
-        let names: Vec<String> = (0..1000).map(|n| format!("pod-{n:04}")).collect();
-        let names: Vec<&str> = names.iter().map(String::as_str).collect();
-        let said = one(&rule(&[""], &["pods"], &["get"], &names));
-        assert!(said.ends_with(" and 975 more"), "{said}");
-        let long = "x".repeat(5_000);
-        let said = one(&rule(&[&long, "b"], &[&long, "c"], &[&long, "d"], &[&long, "e"]));
-        assert!(said.chars().count() <= MAX_SENTENCE, "{said}");
-        let many: Vec<_> = (0..70).map(|n| rule(&[""], &[&format!("k{n}")], &["get"], &[])).collect();
-        let said = words(&many, Scope::Subscription);
-        assert_eq!((said.len(), said[63].as_str()), (64, "and 7 more"));
-        let said = words(&many[..64], Scope::Subscription);
-        assert!(said.len() == 64 && said[63].contains("k63"), "{said:?}");
+    fn however_long_names_are_every_one_is_shown_whole() {
+        // A decoy that sorts first and fills the sentence hid the names after it.
+        let decoy = "a".repeat(250);
+        let names = [&decoy, "erp-db-0", "payroll-0"];
+        let said = several(&rule(&[""], &["pods/exec"], &["create"], &names)).join("; ");
+        for name in names {
+            assert!(said.contains(name), "{name} is not in {said}");
+        }
+        // As many and as long as the schema allows, with and without words of their own.
+        let longest: Vec<_> = (0..32).map(|n| format!("{n:02}{}", "x".repeat(251))).collect();
+        let names: Vec<_> = longest.iter().map(String::as_str).collect();
+        let group = "g".repeat(64);
+        let kind = "k".repeat(63);
+        for rule in [
+            rule(&[""], &["pods/exec"], &["create", "get"], &names),
+            rule(&[&group], &[&kind, &format!("{kind}/status")], &["get", "list", "update", "patch"], &names),
+        ] {
+            let said = several(&rule);
+            assert!(said.iter().all(|sentence| sentence.chars().count() <= MAX_SENTENCE), "{said:?}");
+            for name in &names {
+                let with = said.iter().filter(|sentence| sentence.contains(name)).count();
+                assert!(with >= 1, "{name} is not in {said:?}");
+            }
+        }
+        // Kinds and verbs, too.
+        let kinds: Vec<_> = (0..200).map(|n| format!("kind-{n:03}")).collect();
+        let kinds: Vec<_> = kinds.iter().map(String::as_str).collect();
+        let verbs = ["create", "delete", "get", "list", "patch", "update", "use"];
+        let said = several(&rule(&["example.com"], &kinds, &verbs, &[]));
+        assert!(said.len() > 5 && said.iter().all(|sentence| sentence.starts_with(&verbs.join(", "))), "{said:?}");
+        let said = said.join("; ");
+        assert!(kinds.iter().all(|kind| said.contains(kind)), "{said}");
+    }
+
+    #[test]
+    fn what_cannot_be_shown_whole_is_not_shown_at_all() {
+        let long = "x".repeat(MAX_SENTENCE);
+        for rule in [
+            rule(&[&long], &["b"], &["get"], &[]),
+            rule(&[""], &["b"], &[&long], &[]),
+            rule(&[""], &["b"], &["get"], &["a", &long]),
+            rule(&[""], &["pods/exec"], &["get"], &["a", &long]),
+            rule(&[""], &[&long, "a"], &["get"], &["a"]),
+        ] {
+            assert_eq!(words(&[rule], Scope::Subscription), None);
+        }
+        let many: Vec<_> = (0..=MAX_RULES).map(|n| rule(&[""], &[&format!("k{n}")], &["get"], &[])).collect();
+        assert_eq!(words(&many, Scope::Subscription), None);
+        assert_eq!(words(&many[1..], Scope::Subscription).unwrap().len(), MAX_RULES);
+        // The notes need room as well.
+        let mut many = many;
+        many[1] = rule(&[""], &["pods/exec"], &["create"], &[]);
+        assert_eq!(words(&many[1..], Scope::Subscription), None);
+        assert_eq!(words(&many[1..MAX_RULES - 1], Scope::Subscription).unwrap().len(), MAX_RULES);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //! settings say of them.
 
 mod catalogue;
+mod hint;
 mod problems;
 mod review;
 
@@ -9,6 +10,7 @@ pub use catalogue::{
     CATALOGUE, Edition, Entry, Kind, Listing, MANAGED_DISK, MEMORY_DUMP, READ_LOGS, READ_OBJECTS, REMOTE_DESKTOP,
     SHELL, ScenarioEntry,
 };
+pub use hint::hint;
 pub use problems::problems;
 pub use review::{benchmark, review};
 
