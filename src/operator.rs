@@ -212,7 +212,7 @@ impl Watches {
         let complete = news.clone();
         let (requests, request_changes) =
             stored_telling::<Guarded<LockboxRequest>>(Api::all(client.clone()), all().fields(OPEN), move || {
-                complete.filled()
+                complete.filled();
             });
         let (people, people_changes) = stored::<PartialObjectMeta<RoleBinding>>(Api::all(client.clone()), of_people());
         let (cluster_people, cluster_people_changes) =

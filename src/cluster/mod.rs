@@ -89,10 +89,9 @@ impl Error {
             Self::Foreign { .. } => "Foreign",
             Self::Ending { .. } => "Ending",
             Self::TimedOut { .. } => "NoAnswer",
-            Self::Restless { .. } => "Failed",
             Self::Kube { .. } if self.namespace_is_ending() => "NamespaceEnding",
             Self::Kube { .. } if self.is_forbidden() || self.is_invalid() => "Refused",
-            Self::Kube { .. } => "Failed",
+            Self::Kube { .. } | Self::Restless { .. } => "Failed",
         }
     }
 

@@ -90,9 +90,9 @@ impl Troubles {
     fn forget_others(&self, wrong: &HashSet<Place>) -> Vec<Place> {
         let mut troubles = self.lock();
         let over: Vec<_> = troubles.keys().filter(|place| !wrong.contains(*place)).cloned().collect();
-        over.iter().for_each(|place| {
+        for place in &over {
             troubles.remove(place);
-        });
+        }
         over
     }
 
@@ -191,7 +191,9 @@ impl People {
         let wrong: HashSet<Place> = all.iter().map(Work::place).collect();
         let over = self.shared.troubles.forget_others(&wrong);
         if !over.is_empty() {
-            over.iter().for_each(|place| self.shared.retries.succeeded(&key(place)));
+            for place in &over {
+                self.shared.retries.succeeded(&key(place));
+            }
             self.changes.tell(Change::Troubles);
         }
         working.removals.clear();

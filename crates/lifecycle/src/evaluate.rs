@@ -438,9 +438,10 @@ fn check_level<'a>(
         return Err(rejected(
             Reason::ResourceNotAllowed,
             format!(
-                "spec.resources: {object} does not belong to service {}, which has {}.",
+                "spec.resources: {object} does not belong to service {}, which has {}.{}",
                 service.name,
-                list(&kinds)
+                list(&kinds),
+                services::hint(object, &service.resources).map(|hint| format!(" {hint}")).unwrap_or_default()
             ),
         ));
     }

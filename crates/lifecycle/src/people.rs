@@ -1,7 +1,7 @@
 //! RBAC for people: who may write what to the API server, from settings and assignments, so that nobody has to write a
 //! `RoleBinding` by hand. What a person may then write is for the admission policies.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{recognition, settings::SettingsView, text::sha256};
 use lockbox_api::{AssignedRole, Moment, Principal, RoleAssignment, assignment::AssignmentType};
@@ -216,7 +216,7 @@ pub fn compare(
     wanted: &Wanted,
     there: impl IntoIterator<Item = There>,
     settings: SettingsView<'_>,
-    unreadable: &HashSet<String>,
+    unreadable: &BTreeSet<String>,
 ) -> Difference {
     let mut missing: BTreeMap<Place, (&PeopleBinding, &Option<Source>)> = wanted
         .iter()
@@ -325,14 +325,14 @@ mod tests {
         let wanted = bindings(view, [&owner], at(0));
         assert_eq!(wanted.len(), 3, "the engineer, the Owner, and that she reads the settings");
         let all: Vec<There> = wanted.iter().map(|(binding, source)| there(binding, source.as_ref())).collect();
-        assert_eq!(compare(&wanted, all.clone(), view, &HashSet::new()), Difference::default());
+        assert_eq!(compare(&wanted, all.clone(), view, &BTreeSet::new()), Difference::default());
 
-        let nothing = compare(&wanted, [], view, &HashSet::new());
+        let nothing = compare(&wanted, [], view, &BTreeSet::new());
         assert_eq!((nothing.too_many.len(), nothing.missing.len()), (0, 3));
         let sources: Vec<_> = nothing.missing.into_iter().map(|(_, source)| source.map(|source| source.name)).collect();
         assert_eq!(sources, [None, Some("alice".into()), Some("alice".into())]);
 
-        let gone = compare(&Wanted::new(), all.clone(), SettingsView::Missing, &HashSet::new());
+        let gone = compare(&Wanted::new(), all.clone(), SettingsView::Missing, &BTreeSet::new());
         assert_eq!((gone.too_many, gone.missing), (all, vec![]));
     }
 
@@ -346,12 +346,12 @@ mod tests {
         let roles = |difference: Difference| -> Vec<String> {
             difference.too_many.into_iter().map(|there| there.role).collect()
         };
-        assert_eq!(roles(compare(&none, all(), unreadable, &HashSet::new())), ["settings-viewer", "owner"]);
-        let alices = HashSet::from(["uid-alice".to_owned()]);
+        assert_eq!(roles(compare(&none, all(), unreadable, &BTreeSet::new())), ["settings-viewer", "owner"]);
+        let alices = BTreeSet::from(["uid-alice".to_owned()]);
         assert_eq!(roles(compare(&none, all(), SettingsView::Missing, &alices)), ["requester"]);
         assert_eq!(roles(compare(&none, all(), unreadable, &alices)), [""; 0]);
         // Somebody else's unreadable assignment holds nothing of hers.
-        let others = HashSet::from(["uid-bob".to_owned()]);
+        let others = BTreeSet::from(["uid-bob".to_owned()]);
         assert_eq!(roles(compare(&none, all(), unreadable, &others)), ["settings-viewer", "owner"]);
     }
 }

@@ -232,7 +232,7 @@ impl World {
             Action::FindGrant => {
                 outcomes.grant = if self.binding { GrantView::Present } else { GrantView::Absent };
             }
-            Action::EndGrant { .. } if self.not_ended.is_some() => outcomes.not_ended = self.not_ended.clone(),
+            Action::EndGrant { .. } if self.not_ended.is_some() => outcomes.not_ended.clone_from(&self.not_ended),
             Action::EndGrant { .. } => {
                 outcomes.grant = GrantView::Ended { was_there: self.binding };
                 self.binding = false;
