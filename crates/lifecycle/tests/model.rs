@@ -2,6 +2,8 @@
 //! time, crashes, stale caches and the operator's own calls can meet, in worlds small enough to try them all.
 
 #![allow(
+    clippy::disallowed_macros,
+    clippy::disallowed_methods,
     clippy::unwrap_used,
     clippy::struct_excessive_bools,
     clippy::unnecessary_wraps,
