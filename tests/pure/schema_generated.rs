@@ -6,7 +6,7 @@ use std::{collections::BTreeSet, fs, path::Path};
 use lockbox_api::{
     AssignedRole, AuditAction, Circumstance, GrantForm, Identity, Origin, Phase, PrincipalKind, RuleEffect, Scope,
     Verdict,
-    assignment::{AssignmentScope, AssignmentType},
+    assignment::{AssignmentAction, AssignmentScope, AssignmentType},
     condition::Truth,
     settings::{ApproverModel, Enablement, PreviewOptIn, SafetyNet, Stage, SupportPlan},
 };
@@ -215,6 +215,10 @@ fn vocabulary() -> Vec<(&'static str, Vec<Value>)> {
         (".effect.form", words!(GrantForm: Whole Named)),
         (".match.resources", words!(GrantForm: Whole Named)),
         (".phase", Phase::ALL.iter().map(|phase| serde_json::to_value(phase).unwrap()).collect()),
+        (
+            "Assignment.status.history[].action",
+            words!(AssignmentAction: CreateRoleAssignment ActivateRoleAssignment EndActivation),
+        ),
         (
             ".action",
             words!(AuditAction: RequestInternalApproval ApproveInternally DenyInternally CreateLockboxRequest

@@ -268,6 +268,7 @@ status:
   - {type: Ready, status: "True", reason: Ready, message: in use, observedGeneration: 1, lastTransitionTime: "2026-11-23T12:00:00Z"}
   services: [{name: Bots, displayName: Azure Bots, stage: Preview, applies: true, reason: You opted in}]
   admissionSince: "2026-11-23T12:00:00Z"
+  recorded: [{field: grant.maximum, value: 24h}]
   benchmark: {control: PA-8, title: Determine access process for cloud provider support, formerly: "3.13"}
 "#;
 
@@ -288,4 +289,6 @@ status:
   activatedAt: "2026-11-23T08:00:00Z"
   activeUntil: "2026-11-23T12:00:00Z"
   activation: {justification: On call, duration: 4h}
+  history:
+  - {sequence: 1, at: "2026-11-23T08:00:00Z", action: CreateRoleAssignment, actor: ada@contoso.example, reason: On call, message: made}
 "#;
