@@ -290,5 +290,5 @@ status:
   activeUntil: "2026-11-23T12:00:00Z"
   activation: {justification: On call, duration: 4h}
   history:
-  - {sequence: 1, at: "2026-11-23T08:00:00Z", action: CreateRoleAssignment, actor: ada@contoso.example, reason: On call, message: made}
+  - {sequence: 1, at: "2026-11-23T08:00:00Z", action: CreateRoleAssignment, actor: ada@contoso.example, message: made}
 "#;

@@ -782,8 +782,11 @@ impl Machine {
                 if last && makes {
                     (known.grant, known.attempt) = (Grant::Present, 0);
                 }
-                state.operator = if last {
+                state.operator = if last && matches!(call, Call::Write(_)) {
                     Operator::Working { copy, known }
+                } else if last {
+                    // Nobody sees whether the operator thinks at once or a moment later.
+                    self.work(&state, copy, known)
                 } else {
                     Operator::Performing { copy, known, decided, next: next + 1 }
                 };
@@ -951,7 +954,10 @@ impl Model for Machine {
                 for approver in 0..self.variant.approvers {
                     let in_turn = approver < 2 || written.decisions[1] != 0;
                     if written.decisions[approver] == 0 && in_turn {
-                        acts.extend((1..=3).map(|decision| Act::Decide(approver, decision)));
+                        // Two who may cut the request down are enough to see what comes of that.
+                        let cuts = approver < 2;
+                        let decisions = (1..=3).filter(|decision| *decision != 2 || cuts);
+                        acts.extend(decisions.map(|decision| Act::Decide(approver, decision)));
                     }
                 }
                 if self.variant.own && !written.own {
