@@ -595,6 +595,7 @@ fn nulls_in_settings_and_assignments_mean_the_defaults() {
             "origins": ["SupportRequest", "ProviderInitiated"], "pendingTimeout": "4d", "internalTimeout": "4d",
             "grant": {"default": "8h", "maximum": "1d", "safetyNet": "Required"}, "approvals": {"required": 1, "model": "ByScope"},
             "previewServices": {"optIn": "None"}, "identity": {}, "jit": {},
+            "limits": {"openPerRequester": 32, "openPerNamespace": 256},
         });
         assert_eq!(stored["spec"], defaults, "off, and with the documented times");
 

@@ -49,7 +49,7 @@ impl World {
     pub fn new() -> Self {
         let world = Self::installed(Options::default());
         world.start_operator();
-        world.apply_as(&world.ada(), &example("global-administrator/settings.yaml")).unwrap();
+        world.apply_as(&world.ada(), &settings().to_string()).unwrap();
         world.wait_for_settings();
         world.wait_for_proofs();
         world
@@ -362,8 +362,7 @@ impl World {
     }
 
     fn try_replace_settings(&self, patch: &Value) -> Result<String, String> {
-        let text = example("global-administrator/settings.yaml");
-        let mut settings: Value = serde_yaml_ng::from_str(&text).unwrap();
+        let mut settings = settings();
         merge(&mut settings["spec"], patch);
         self.apply_as(&self.ada(), &settings.to_string())
     }
@@ -483,6 +482,13 @@ impl std::fmt::Display for Manifest {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         self.0.fmt(f)
     }
+}
+
+/// The example's settings. All tests ask as Kim, who may therefore have more open requests.
+pub fn settings() -> Value {
+    let mut settings: Value = serde_yaml_ng::from_str(&example("global-administrator/settings.yaml")).unwrap();
+    settings["spec"]["limits"] = json!({"openPerRequester": 1000});
+    settings
 }
 
 /// The example's request for one ConfigMap, under another name.

@@ -702,7 +702,7 @@ pub struct LockboxSettingsStatus {
     /// The spec as it was looked at last, in short: the next change is compared with it, and its Event says which fields
     /// changed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 64))]
+    #[schemars(length(max = 48))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["field".into()]))]
     pub recorded: Vec<RecordedField>,
 }
@@ -714,7 +714,7 @@ pub struct RecordedField {
     #[schemars(length(max = 64))]
     pub field: String,
     /// What it held: a short value itself, of a list its items with their digests, of anything else the digest.
-    #[schemars(length(max = 2048))]
+    #[schemars(length(max = 1024))]
     pub value: String,
 }
 

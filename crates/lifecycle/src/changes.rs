@@ -11,9 +11,9 @@ use super::text::{clip, sha256};
 use lockbox_api::{LockboxSettingsSpec, settings::RecordedField};
 
 /// Fields that a record holds at most; the schema's limit too.
-const FIELDS: usize = 64;
+const FIELDS: usize = 48;
 /// Characters of a recorded value at most; the schema's limit too.
-const VALUE: usize = 2048;
+const VALUE: usize = 1024;
 /// Characters of a value that stands for itself.
 const SHORT: usize = 64;
 /// Changes that are named; the rest are counted.
