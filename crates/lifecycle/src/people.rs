@@ -329,7 +329,9 @@ mod tests {
 
         let nothing = compare(&wanted, [], view, &BTreeSet::new());
         assert_eq!((nothing.too_many.len(), nothing.missing.len()), (0, 3));
-        let sources: Vec<_> = nothing.missing.into_iter().map(|(_, source)| source.map(|source| source.name)).collect();
+        let mut sources: Vec<_> =
+            nothing.missing.into_iter().map(|(_, source)| source.map(|source| source.name)).collect();
+        sources.sort();
         assert_eq!(sources, [None, Some("alice".into()), Some("alice".into())]);
 
         let gone = compare(&Wanted::new(), all.clone(), SettingsView::Missing, &BTreeSet::new());
