@@ -2,18 +2,28 @@
 //! would refuse: a restart forgets it, and nothing depends on it.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, VecDeque},
     sync::{Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
 };
 
 use lockbox_api::LockboxRequest;
 
 /// Requests that are remembered at most.
 const MOST: usize = 20_000;
+/// How long a request is remembered after it was closed: until the cache has heard of it, too.
+const AFTER_CLOSING: Duration = Duration::from_mins(1);
 
-/// By request UID; forgotten when a request is closed or gone.
+/// By request UID; forgotten a moment after a request is closed, or when it is gone.
 #[derive(Debug, Default)]
-pub struct Memory(Mutex<HashMap<String, Remembered>>);
+pub struct Memory(Mutex<Known>);
+
+#[derive(Debug, Default)]
+struct Known {
+    by_uid: HashMap<String, Remembered>,
+    /// Closed requests, the first closed first.
+    closed: VecDeque<(Instant, String)>,
+}
 
 /// What we did to a request.
 #[derive(Clone, Debug, Default)]
@@ -59,25 +69,37 @@ impl Memory {
         self.write(request, |known| known.forgeable = Some(what.to_owned()));
     }
 
-    /// Forgets a request that is closed or gone.
+    /// Remembers the version that closed a request, and forgets the request as soon as the cache must know it.
+    pub fn close(&self, request: &LockboxRequest) {
+        self.remember_version(request);
+        self.lock().closed.push_back((Instant::now(), uid(request).to_owned()));
+    }
+
+    /// Forgets a request that is gone.
     pub fn forget(&self, request: &LockboxRequest) {
-        self.lock().remove(uid(request));
+        self.lock().by_uid.remove(uid(request));
     }
 
     fn read(&self, request: &LockboxRequest) -> Remembered {
-        self.lock().get(uid(request)).cloned().unwrap_or_default()
+        self.lock().by_uid.get(uid(request)).cloned().unwrap_or_default()
     }
 
     fn write(&self, request: &LockboxRequest, what: impl FnOnce(&mut Remembered)) {
         let mut memory = self.lock();
-        if memory.len() >= MOST {
-            // Of requests that were deleted while they were open. What was found forged is kept.
-            memory.retain(|_, known| known.forgeable.is_some());
+        let Known { by_uid, closed } = &mut *memory;
+        while closed.front().is_some_and(|(at, _)| at.elapsed() >= AFTER_CLOSING) {
+            if let Some((_, uid)) = closed.pop_front() {
+                by_uid.remove(&uid);
+            }
         }
-        what(memory.entry(uid(request).to_owned()).or_default());
+        if by_uid.len() >= MOST {
+            // Of requests that were deleted while they were open. What was found forged is kept.
+            by_uid.retain(|_, known| known.forgeable.is_some());
+        }
+        what(by_uid.entry(uid(request).to_owned()).or_default());
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<String, Remembered>> {
+    fn lock(&self) -> MutexGuard<'_, Known> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

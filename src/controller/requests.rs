@@ -305,7 +305,7 @@ impl Requests {
     fn written(&self, view: &mut View, written: LockboxRequest) {
         (view.request, view.outcomes.request_read) = (written, true);
         if view.request.status.as_ref().is_some_and(|status| status.closed == Some(true)) {
-            self.memory.forget(&view.request);
+            self.memory.close(&view.request);
         } else {
             self.memory.remember_version(&view.request);
         }

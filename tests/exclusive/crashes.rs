@@ -36,7 +36,7 @@ static WORLD: LazyLock<Mutex<World>> = LazyLock::new(|| Mutex::new(World::instal
 fn world() -> MutexGuard<'static, World> {
     let world = WORLD.lock().unwrap_or_else(PoisonError::into_inner);
     world.start_operator();
-    world.apply_as(&world.ada(), &support::example("global-administrator/settings.yaml")).unwrap();
+    world.apply_as(&world.ada(), &support::settings().to_string()).unwrap();
     world.wait_for_settings();
     world
 }

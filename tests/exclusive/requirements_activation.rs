@@ -286,7 +286,9 @@ fn the_catalogue_says_which_services_are_generally_available_in_preview_or_not_s
 fn a_customer_reviews_for_each_service_whether_lockbox_applies_as_the_benchmark_control_asks() {
     let (world, _turn) = turn();
     let _settings = world.with_settings(&json!({}));
-    // Any user of the customer's may review: settings hold no secrets.
+    // Who approves somewhere may review.
+    world.namespace("reviewed");
+    world.assign("reviewed", "rita", "User", "rita@contoso.example", "LockboxApprover");
     let reviewer = world.user("rita@contoso.example", &[]);
     eventually("the settings can be read", || may(world, &reviewer, &["get", "lbs/default"]).then_some(()));
     let settings = world.kubectl(&reviewer, &["get", "lbs", "default", "-o", "json"]).unwrap();
