@@ -240,9 +240,10 @@ fn restored(object: &Value) -> Value {
         metadata.remove(field);
     }
     if object["kind"] == "Job" {
-        // Backup tools take out what would tie it to the Job that it was.
-        object["spec"].as_object_mut().unwrap().remove("selector");
-        object["spec"]["template"].as_object_mut().unwrap().remove("metadata");
+        // Backup tools take out what would tie it to the Job that it was; our selector is our own, and stays.
+        if let Some(labels) = object["spec"]["template"]["metadata"]["labels"].as_object_mut() {
+            labels.retain(|label, _| !label.contains("controller-uid") && !label.contains("job-name"));
+        }
     }
     object
 }
