@@ -2,7 +2,7 @@
 
 use lockbox_api::{AuditAction, Duration, LockboxSettingsSpec, Moment, Phase, names, time::text};
 
-use super::{Action, Next, ends};
+use super::{Action, Next, approved::again, ends};
 use crate::{
     asking,
     evaluate::{self, Outcome, Proceed},
@@ -15,8 +15,6 @@ use crate::{
 
 /// How long a request waits to be evaluated.
 const TIMEOUT: Duration = Duration::DEFAULT_PENDING;
-/// When to try again whether a grant could be made in the namespace.
-const TRY_AGAIN: chrono::TimeDelta = chrono::TimeDelta::seconds(15);
 
 pub(super) fn next(until: Option<Moment>, facts: &Facts<'_>, now: Moment) -> Next {
     if !facts.outcomes.read {
@@ -60,7 +58,7 @@ pub(super) fn next(until: Option<Moment>, facts: &Facts<'_>, now: Moment) -> Nex
             PlacementView::Refused(words) | PlacementView::Blocked(words) => {
                 let message = format!("The access could not be made here, so no approver is asked yet: {words}");
                 let stay = wait(Why::new(Reason::GrantWouldBeRefused, message), facts);
-                Next::Stay(stay.until(now + TRY_AGAIN))
+                Next::Stay(stay.until(again(facts.created(), now)))
             }
         },
     }
