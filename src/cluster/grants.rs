@@ -281,7 +281,7 @@ fn refusal(error: &Error) -> Option<NotGranted> {
     match error {
         Error::Foreign { .. } => Some(NotGranted::Refused(error.to_string())),
         Error::Ending { .. } => Some(NotGranted::Blocked(error.to_string())),
-        Error::Kube { .. } | Error::TimedOut { .. } | Error::Restless { .. } => answer(error.status()?),
+        Error::Kube { .. } | Error::TimedOut { .. } | Error::Restless => answer(error.status()?),
     }
 }
 

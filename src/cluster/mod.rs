@@ -57,11 +57,8 @@ pub enum Error {
         doing: &'static str,
     },
     /// A request that does not come to rest: a bug, or a definition that drops what we write.
-    #[error("did not come to rest in {steps} steps: are the CustomResourceDefinitions those of this version?")]
-    Restless {
-        /// Steps that were taken.
-        steps: usize,
-    },
+    #[error("the request does not come to rest: are the CustomResourceDefinitions those of this version?")]
+    Restless,
     /// An object of the name that we would use is somebody else's.
     #[error("{kind} {name} exists and is not ours: {what}")]
     Foreign {
@@ -91,7 +88,7 @@ impl Error {
             Self::TimedOut { .. } => "NoAnswer",
             Self::Kube { .. } if self.namespace_is_ending() => "NamespaceEnding",
             Self::Kube { .. } if self.is_forbidden() || self.is_invalid() => "Refused",
-            Self::Kube { .. } | Self::Restless { .. } => "Failed",
+            Self::Kube { .. } | Self::Restless => "Failed",
         }
     }
 
@@ -111,7 +108,7 @@ impl Error {
                 kube::Error::Api(status) => Some(status),
                 _ => None,
             },
-            Self::TimedOut { .. } | Self::Restless { .. } | Self::Foreign { .. } | Self::Ending { .. } => None,
+            Self::TimedOut { .. } | Self::Restless | Self::Foreign { .. } | Self::Ending { .. } => None,
         }
     }
 
@@ -132,7 +129,7 @@ impl Error {
         match self {
             Self::Kube { .. } => self.status().is_none_or(|status| status.code >= 500),
             Self::TimedOut { .. } => true,
-            Self::Restless { .. } | Self::Foreign { .. } | Self::Ending { .. } => false,
+            Self::Restless | Self::Foreign { .. } | Self::Ending { .. } => false,
         }
     }
 

@@ -22,7 +22,7 @@ use crate::cluster::{Error, NotGranted};
 
 /// Longest sleep: a clock that was set, or a machine that slept, is noticed after it.
 const LONGEST_SLEEP: Duration = Duration::from_mins(10);
-/// Steps in one go at most. A request's whole life has fewer, so one that takes more does not come to rest.
+/// Steps in one go at most. A request's whole life has fewer; beyond that somebody writes it all the time.
 const MOST_STEPS: usize = 48;
 /// After so many failures in a row the request itself says what fails.
 const SAID_AFTER: u32 = 3;
@@ -128,6 +128,10 @@ impl Requests {
                     return Ok(wake);
                 }
                 Step::Write(status) => match self.shared.cluster.write_request_status(&view.request, *status).await {
+                    // Taken, and nothing changed: the definition drops what we wrote, and would drop it again.
+                    Ok(written) if written.resource_version() == view.request.resource_version() => {
+                        return Err(Error::Restless);
+                    }
                     Ok(written) => self.written(&mut view, written),
                     // Somebody wrote in between. What was done is done, and is a fact of the next step all the same.
                     Err(error) if error.is_conflict() => {
@@ -148,7 +152,7 @@ impl Requests {
                 },
             }
         }
-        Err(Error::Restless { steps: MOST_STEPS })
+        Err(Error::Restless)
     }
 
     /// What is known before anything is asked.
