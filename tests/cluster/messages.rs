@@ -115,7 +115,7 @@ fn a_request_that_the_api_server_refuses_is_told_which_field_and_what_to_write_i
         (
             "object without a name",
             base().set("/spec/resources", named(json!({"resource": "pods", "name": ""}))),
-            "The LockboxRequest \"sr-1\" is invalid: spec.resources[0].name: Invalid value: \"\": must be the name of one object: letters, digits and : . _ - only, no wildcards",
+            "The LockboxRequest \"sr-1\" is invalid: \n* spec.resources[0].name: Invalid value: \"\": spec.resources[0].name in body should be at least 1 chars long\n* spec.resources[0].name: Invalid value: \"\": must be the name of one object: letters, digits and : . _ - only, no wildcards",
         ),
         (
             "object twice",
