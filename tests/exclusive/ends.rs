@@ -50,7 +50,10 @@ fn an_access_and_a_request_outlast_nobody_who_could_end_them() {
     refused(world.patch(&mallory, here, "live", &revocation()), &["an access is revoked by those who were asked"]);
     refused(world.decide(&mallory, here, "waits", "Deny"), &["you are not a designated approver"]);
     // Carol may not approve what she was not asked about, and ends it.
-    refused(world.decide(&carol, here, "waits", "Approve"), &["you were not asked", "you may deny it"]);
+    refused(
+        world.decide(&carol, here, "waits", "Approve"),
+        &["you are not a designated approver", "you may only deny it"],
+    );
     world.decide(&carol, here, "waits", "Deny").unwrap();
     let denied = world.wait_for_phase(here, "waits", "Denied");
     assert_eq!(denied["status"]["history"][1]["actor"], CAROL);
@@ -119,7 +122,9 @@ fn a_locked_engineer_loses_everything_at_once_and_nobody_else_does() {
     world.wait_for_phase(here, "robins", "CustomerNotified");
     let settings = world.with_settings(&json!({}));
     let locked = Instant::now();
-    settings.change(&json!({"locks": [{"user": KIM.to_uppercase(), "reason": "laptop stolen"}]}));
+    let patch = crate::support::repository("examples/global-administrator/stop-an-engineer.yaml");
+    let patch = ["patch", "lbs", "default", "--type=merge", "--patch-file", patch.to_str().unwrap()];
+    world.kubectl(&world.ada(), &patch).unwrap();
     let ended = world.wait_for_phase(here, "kims", "Revoked");
     assert!(!world.kim_reads(here, "shop-settings"));
     eprintln!("locked: access ended within {:?} of the change of the settings", locked.elapsed());
@@ -131,6 +136,10 @@ fn a_locked_engineer_loses_everything_at_once_and_nobody_else_does() {
     let again = world.wait_for_phase(here, "again", "Rejected");
     assert_eq!(why(&again).0, "RequesterLocked");
     assert_eq!(world.phase(here, "robins"), "CustomerNotified");
+    // In another spelling, too.
+    settings.change(&json!({"locks": [{"user": KIM.to_uppercase()}]}));
+    create(world, &world.kim(), &request("spelled").namespace(here));
+    assert_eq!(why(&world.wait_for_phase(here, "spelled", "Rejected")).0, "RequesterLocked");
     settings.change(&json!({}));
     create(world, &world.kim(), &request("unlocked").namespace(here));
     world.wait_for_phase(here, "unlocked", "CustomerNotified");
@@ -214,7 +223,10 @@ fn a_decision_that_does_not_count_says_so_in_the_status() {
     let here = "replaced";
     world.subscription(here);
     world.ask(here, "sr-1");
-    // Alice's assignment is made anew: it is younger than the request.
+    // Alice's assignment is made anew, and is younger than the request: creation times are whole seconds.
+    let made = world.request(here, "sr-1")["metadata"]["creationTimestamp"].as_str().unwrap().to_owned();
+    let made: chrono::DateTime<chrono::Utc> = made.parse().unwrap();
+    eventually("the next second", || (chrono::Utc::now() > made + chrono::TimeDelta::seconds(2)).then_some(()));
     world.kubectl(&world.ada(), &["delete", "lra", "alice", "-n", here]).unwrap();
     world.assign(here, "alice", "User", ALICE, "Owner");
     let alice = world.alice();
@@ -223,7 +235,8 @@ fn a_decision_that_does_not_count_says_so_in_the_status() {
     });
     world.decide(&alice, here, "sr-1", "Approve").unwrap();
     let message = eventually("the status says so", || {
-        let (_, message) = why(&world.request(here, "sr-1"));
+        let request = world.request(here, "sr-1");
+        let message = why(&request).1;
         message.contains("does not count").then(|| message.to_owned())
     });
     assert!(message.contains(ALICE) && message.contains("RoleAssignment"), "{message}");
