@@ -13,7 +13,7 @@ use k8s_openapi::api::{
 };
 use kube::{
     Api, Client, Resource, ResourceExt,
-    core::PartialObjectMeta,
+    core::{DynamicObject, PartialObjectMeta},
     runtime::{
         Controller,
         controller::{self, Error as ControllerError},
@@ -32,6 +32,7 @@ use crate::{
         gone::Gone,
         people::{People, Troubles},
         proofs::{self, Board},
+        removals,
         requests::{self, Requests},
         retry::Retries,
         settings, sweep, views,
@@ -102,9 +103,10 @@ pub async fn run(client: Client, config: Config, stop: impl Future<Output = ()>)
         ready: ready.clone(),
         stopped,
     };
-    let reconcilers = future::join3(
+    let reconcilers = future::join4(
         wiring.clone().reconcile_requests(&watches, streams.requests, home),
         wiring.clone().reconcile_assignments(&watches, streams.assignments),
+        wiring.clone().reconcile_removals(),
         wiring.reconcile_settings(&watches, streams.settings),
     );
     let trials = {
@@ -357,6 +359,16 @@ impl Wiring {
             .graceful_shutdown_on(until_stopped(self.stopped))
             .run(after(self.ready, assignments::reconcile), assignments::on_error, self.context);
         drain("assignment", run)
+    }
+
+    fn reconcile_removals(self) -> impl Future<Output = ()> + use<> {
+        let kind = removals::kind();
+        let requests = Api::<DynamicObject>::all_with(self.client, &kind);
+        let run = Controller::new_with(requests, watcher::Config::default().fields(removals::ASKED), kind)
+            .with_config(self.limits.concurrency(1))
+            .graceful_shutdown_on(until_stopped(self.stopped))
+            .run(after(self.ready, removals::reconcile), removals::on_error, self.context);
+        drain("removal", run)
     }
 
     fn reconcile_settings(

@@ -87,7 +87,7 @@ impl Cluster {
         Ok(())
     }
 
-    async fn publish_event(
+    pub(super) async fn publish_event(
         &self,
         regarding: ObjectReference,
         related: Option<ObjectReference>,

@@ -6,6 +6,7 @@ pub mod gone;
 mod memory;
 pub mod people;
 pub mod proofs;
+pub mod removals;
 pub mod requests;
 pub mod retry;
 pub mod settings;

@@ -460,7 +460,7 @@ fn the_operators_rights_are_the_calls_that_it_makes() {
     world.ask("used-again", "sr-1");
     world.decide(&world.alice(), "used-again", "sr-1", "Deny").unwrap();
     world.wait_until_closed("used-again", "sr-1");
-    world.admin(&["delete", "lbr", "sr-1", "-n", "used-again"]).unwrap();
+    world.remove("used-again", "sr-1");
     let groups = ["provider:engineers", "provider:secure-workstations"];
     let robin = world.user("robin@provider.example", &groups);
     world.create_as(&robin, &request("sr-1").namespace("used-again").to_string()).unwrap();

@@ -45,6 +45,18 @@ impl Reader<'_> {
         self.applied.insert(path.to_owned());
     }
 
+    /// A patch of the settings, by dry run: what it ends is in `tests/exclusive/ends.rs`.
+    fn patch(&mut self, path: &str) {
+        let command = format!("kubectl patch lbs default --type=merge --patch-file examples/{path}");
+        assert!(example(path).contains(&command), "examples/{path} should say how it is applied: {command}");
+        let file = repository("examples").join(path);
+        let patch = ["patch", "lbs", "default", "--type=merge", "--dry-run=server", "--patch-file"];
+        self.world
+            .kubectl(&self.user(path), &[&patch[..], &[file.to_str().unwrap()]].concat())
+            .unwrap_or_else(|said| panic!("examples/{path}: {said}"));
+        self.applied.insert(path.to_owned());
+    }
+
     /// Settings that can be used, by the operator's own judgement. Fields that the schema does not know are refused by
     /// kubectl.
     fn settings(&mut self, path: &str) {
@@ -139,6 +151,9 @@ fn every_example_is_applied_by_the_user_whose_folder_it_is_in() {
     let decision = json!({"spec": {"internalDecision": {"verdict": "Approve", "reason": "no other way"}}});
     eventually("support leads have their rights", || world.patch(&lead, NAMESPACE, "both-facts", &decision).ok());
     world.wait_for_phase(NAMESPACE, "both-facts", "CustomerNotified");
+
+    examples.patch("global-administrator/stop-an-engineer.yaml");
+    examples.patch("global-administrator/stop-all-access.yaml");
 
     let all = files(&repository("examples"), "");
     assert_eq!(examples.applied, all, "every example is applied by this test");

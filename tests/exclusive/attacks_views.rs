@@ -236,7 +236,7 @@ fn a_name_that_is_used_again_shows_the_new_request_to_its_own_requester_alone() 
     world.decide(&world.alice(), here, "sr-1", "Deny").unwrap();
     world.wait_until_closed(here, "sr-1");
     world.kubectl(&kim, &["get", "lbr", "sr-1", "-n", here]).unwrap();
-    world.kubectl(&world.ada(), &["delete", "lbr", "sr-1", "-n", here]).unwrap();
+    world.remove(here, "sr-1");
     world.create_as(&robin, &request("sr-1").namespace(here).to_string()).unwrap();
     world.sees(&robin, here, "sr-1");
     eventually("the name is taken from kim", || (!can(world, &kim, "get", "lbr/sr-1", here)).then_some(()));

@@ -17,6 +17,7 @@ mod attacks_strict;
 mod attacks_unattended;
 mod attacks_views;
 mod crashes;
+mod ends;
 mod proxy;
 mod requirements_activation;
 #[path = "../support/mod.rs"]

@@ -262,6 +262,13 @@ impl World {
         })
     }
 
+    /// Has the record of a finished request removed, and waits until it is gone.
+    pub fn remove(&self, namespace: &str, name: &str) {
+        self.patch(&self.ada(), namespace, name, &json!({"spec": {"removal": {"reason": "not needed"}}})).unwrap();
+        let gone = ["get", "lbr", name, "-n", namespace, "--ignore-not-found", "-o", "name"];
+        eventually("the record is gone", || self.admin(&gone).unwrap().is_empty().then_some(()));
+    }
+
     /// Waits until one of the provider's people is shown a request: its Role comes a moment after it.
     pub fn sees(&self, user: &User, namespace: &str, name: &str) {
         eventually(&format!("{namespace}/{name} is shown"), || {

@@ -42,13 +42,13 @@ lockbox-trial
 {{- default (include "lockbox.image" .) (.Values.deadlineJob).image -}}
 {{- end }}
 
-{{/* The reasons of Lockbox's Events, as a list in CEL: those of a request's history, then those of the settings. */}}
+{{/* The reasons of Lockbox's Events, as a list in CEL: those of a request's history, then those of the settings and of removals. */}}
 {{- define "lockbox.eventReasons" -}}
 'RequestInternalApproval', 'ApproveInternally', 'DenyInternally', 'CreateLockboxRequest', 'ApproveLockboxRequest',
 'DenyLockboxRequest', 'AutoApproveLockboxRequest', 'AutoDenyLockboxRequest', 'ExpireLockboxRequest',
 'ExpireInternalApproval', 'CancelLockboxRequest', 'CancelBeforeNotification', 'GrantAccess', 'CompleteAccess',
 'RevokeAccess', 'FailAccess', 'SkipLockboxRequest', 'ExcludeLockboxRequest', 'RejectDecision', 'TamperWithGrant', 'EndOverdue',
-'EnableLockbox', 'DisableLockbox', 'ChangeSettings'
+'EnableLockbox', 'DisableLockbox', 'ChangeSettings', 'RemoveLockboxRequest'
 {{- end }}
 
 {{/* ---- CEL: constants that are rendered into the policies ---- */}}
@@ -105,6 +105,19 @@ has({{ . }}) && type(dyn({{ . }})) == map
 {{/* May the caller administer Lockbox? A verb of its own on the settings, held by lockbox-administrator and cluster-admin. */}}
 {{- define "lockbox.cel.administers" -}}
 authorizer.group('lockbox.dev').resource('lockboxsettings').name('default').check('administer').allowed()
+{{- end }}
+
+{{/* The phases that have no next one. */}}
+{{- define "lockbox.cel.finished" -}}
+['Rejected', 'NotTriggered', 'Excluded', 'Denied', 'Expired', 'Cancelled', 'Failed', 'Completed', 'Revoked']
+{{- end }}
+
+{{/*
+May the caller approve in the namespace of this request now? A verb of its own, held by lockbox-approver and lockbox-owner, and
+by whoever holds every verb. Who was asked about a request is in its status.approvers.
+*/}}
+{{- define "lockbox.cel.decidesHere" -}}
+authorizer.group('lockbox.dev').resource('lockboxrequests').namespace(oldObject.metadata.namespace).check('decide').allowed()
 {{- end }}
 
 {{/*

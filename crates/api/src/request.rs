@@ -39,6 +39,7 @@ pub const MOST_DECISIONS: usize = 16;
     selectable = ".spec.requester.username",
     selectable = ".spec.service",
     selectable = ".spec.scope",
+    selectable = ".spec.removal.by",
     printcolumn(name = "Requester", type_ = "string", json_path = ".spec.requester.username"),
     printcolumn(name = "Service", type_ = "string", json_path = ".spec.service"),
     printcolumn(name = "Level", type_ = "string", json_path = ".spec.accessLevel"),
@@ -75,6 +76,7 @@ pub const MOST_DECISIONS: usize = 16;
     validation = rules::write_once("cancellation"),
     validation = rules::write_once("release"),
     validation = rules::write_once("revocation"),
+    validation = rules::write_once("removal"),
 )]
 pub struct LockboxRequestSpec {
     /// Who asks: facts about the caller. The API server refuses what is not true of the caller; on Kubernetes 1.36 and
@@ -145,9 +147,14 @@ pub struct LockboxRequestSpec {
     /// Written by the requester to give the access back early.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub release: Option<Ending>,
-    /// Written by an approver to end the access early.
+    /// Written by the customer to end the access early: by one of status.approvers, by whoever may approve there now, or
+    /// by a Global Administrator.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revocation: Option<Ending>,
+    /// Written by a Global Administrator to have the operator remove the record of a finished request. The removal is an
+    /// Event and a line in the operator's log, with the reason.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub removal: Option<Removal>,
 }
 
 /// Facts about the caller.
@@ -350,6 +357,19 @@ pub struct Ending {
     #[schemars(length(max = 512))]
     #[x_kube(validation = rules::visible())]
     pub reason: Option<String>,
+}
+
+/// Who has a record removed, and why.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
+pub struct Removal {
+    /// Your own user name (Kubernetes 1.36 and later fills it in).
+    #[serde(default)]
+    #[schemars(length(max = 256))]
+    pub by: String,
+    /// Why: shown in the Event and the operator's log. At most 512 characters.
+    #[schemars(length(min = 1, max = 512))]
+    #[x_kube(validation = rules::visible())]
+    pub reason: String,
 }
 
 /// What became of a request. Written by the operator alone, by compare-and-swap.

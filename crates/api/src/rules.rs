@@ -179,8 +179,8 @@ pub(super) fn leaves_out() -> Rule {
 /// On the request's root: nothing is decided at creation.
 pub(super) fn starts_undecided() -> Rule {
     forbidden(
-        "has(self.status) || !(has(self.spec.decision) || has(self.spec.internalDecision) || (has(self.spec.internalDecisions) && self.spec.internalDecisions.size() > 0) || (has(self.spec.decisions) && self.spec.decisions.size() > 0) || has(self.spec.cancellation) || has(self.spec.release) || has(self.spec.revocation))",
-        "a request starts undecided: decisions, cancellation, release and revocation are written after Lockbox has taken it up (status.phase)",
+        "has(self.status) || !(has(self.spec.decision) || has(self.spec.internalDecision) || (has(self.spec.internalDecisions) && self.spec.internalDecisions.size() > 0) || (has(self.spec.decisions) && self.spec.decisions.size() > 0) || has(self.spec.cancellation) || has(self.spec.release) || has(self.spec.revocation) || has(self.spec.removal))",
+        "a request starts undecided: decisions, cancellation, release, revocation and removal are written after Lockbox has taken it up (status.phase)",
     )
     .field_path(".spec")
 }

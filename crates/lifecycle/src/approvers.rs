@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 
-use crate::recognition;
 use lockbox_api::{
     AssignedRole, LockboxSettingsSpec, Moment, Principal, PrincipalKind, RoleAssignment, Scope,
     assignment::{AssignmentScope, AssignmentType},
@@ -224,34 +223,6 @@ pub fn still_approves(approver: &Approver, assignments: &[RoleAssignment], made:
                         && approver.active_until.is_none_or(|until| now < until)
                 }
             }
-    })
-}
-
-/// Whether somebody may approve in this namespace now, by an assignment that counts today: they may deny and revoke what
-/// others were asked about.
-pub fn approves_now(
-    user: &str,
-    group: Option<&str>,
-    assignments: &[RoleAssignment],
-    namespace: &str,
-    tenant_namespace: &str,
-    now: Moment,
-) -> bool {
-    assignments.iter().any(|assignment| {
-        let spec = &assignment.spec;
-        let here = assignment.metadata.namespace.as_deref();
-        let place = match spec.role {
-            AssignedRole::GlobalAdministrator => tenant_namespace,
-            AssignedRole::Owner | AssignedRole::LockboxApprover => namespace,
-        };
-        let is_them = match spec.principal.kind {
-            PrincipalKind::User => spec.principal.name == user,
-            PrincipalKind::Group => group == Some(&spec.principal.name),
-        };
-        is_them
-            && here == Some(place)
-            && assignment.metadata.deletion_timestamp.is_none()
-            && recognition::is_active(assignment, now)
     })
 }
 

@@ -4,6 +4,8 @@ use std::fmt::Write as _;
 
 use lockbox_api::{AuditAction, LockboxRequest, request::Entry};
 
+use crate::text::one_line;
+
 /// Bytes that an Event's note may have.
 pub const NOTE_LIMIT: usize = 1024;
 
@@ -83,10 +85,6 @@ pub fn note(request: &LockboxRequest, entry: &Entry) -> String {
         head.push('…');
     }
     head + &tail
-}
-
-fn one_line(text: &str) -> String {
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 #[cfg(test)]

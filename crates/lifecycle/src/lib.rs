@@ -24,6 +24,7 @@ pub mod policies;
 pub mod proofs;
 mod reason;
 pub mod recognition;
+pub mod removal;
 pub mod services;
 pub mod settings;
 mod state;

@@ -25,6 +25,11 @@ pub fn clip(text: &str, most: usize) -> String {
     out
 }
 
+/// A text without line breaks and runs of blanks.
+pub fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
 /// The first bytes of a text, cut between characters, with an ellipsis if something is cut off.
 pub fn clip_bytes(text: &str, most: usize) -> String {
     const ELLIPSIS: &str = "…";
