@@ -47,7 +47,7 @@ mod tests {
     #[test]
     fn open_requests_that_came_before_are_counted_by_requester_and_by_namespace() {
         let own = request("m", "shop", "kim", 5, "Evaluating");
-        let all = [
+        let all: Vec<_> = vec![
             own.clone(),
             request("a", "shop", "kim", 1, "CustomerNotified"),
             request("b", "shop", "bob", 1, "AccessGranted"),
