@@ -66,8 +66,8 @@ fn happening(action: AuditAction, user: &str, phase: Phase, reason: Option<&Stri
 }
 
 /// Looks at the customer's decisions that are new. An approval counts only if it was made by somebody in the snapshot,
-/// who still is an approver, and not by the requester or one of the provider's people. A Deny counts from them, and from
-/// whoever may approve here now.
+/// who still is an approver, and not by the requester or one of the provider's people. A Deny counts from
+/// everybody whom the API server let in, but the requester, components and the provider's people.
 pub(crate) fn customer(facts: &Facts<'_>, state: &Notified<'_>, now: Moment) -> Tally {
     let mut tally = Tally::default();
     for (user, decision) in &facts.request.spec.decisions {

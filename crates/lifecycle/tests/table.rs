@@ -909,9 +909,17 @@ fn notified_rows() -> Vec<Row> {
             deciding(ending_activation(), &[(ALICE, yes())]).at(599),
             &[ApproveLockboxRequest],
         ),
+        denied(
+            "one who was not asked, and whom the API server let in, says no, and one who was asked says yes",
+            deciding(asked(), &[("gert@contoso.example", no()), (ALICE, yes())]),
+            &[ApproveLockboxRequest, DenyLockboxRequest],
+        ),
         approved(
-            "one who may not says no, one who may says yes",
-            deciding(asked(), &[("mallory@contoso.example", no()), (ALICE, yes())]),
+            "one of the provider says no, one who may says yes",
+            deciding(
+                asked(),
+                &[("pat@provider.example", json!({"verdict": "Deny", "group": "provider:engineers"})), (ALICE, yes())],
+            ),
             &[ApproveLockboxRequest, RejectDecision],
         ),
         denied("denied", deciding(asked(), &[(ALICE, no())]), &[DenyLockboxRequest]).says("not today"),
@@ -1134,10 +1142,10 @@ fn notified_rows() -> Vec<Row> {
             deciding(asked(), &[("system:serviceaccount:a:b", yes())]),
             &[RejectDecision],
         ),
-        stays(
-            "somebody outside the snapshot denies",
+        denied(
+            "somebody outside the snapshot, without an assignment, whom the API server let deny: a cluster administrator",
             deciding(asked(), &[("mallory@contoso.example", no())]),
-            &[RejectDecision],
+            &[DenyLockboxRequest],
         ),
         stays(
             "somebody of the provider, through a group of the provider",
