@@ -396,7 +396,28 @@ fn the_policy_on_events_has_the_reasons_of_the_code() {
         ["status"]["properties"]["history"]["items"]["properties"]["action"];
     let mut expected: BTreeSet<String> = serde_json::from_value(actions["enum"].clone()).unwrap();
     assert!(expected.len() >= 20, "{expected:?}");
-    expected.extend(["EnableLockbox", "DisableLockbox", "ChangeSettings"].map(str::to_owned));
+    let of_assignments = &lockbox_api::schema::definitions()
+        .into_iter()
+        .find(|(file, _)| file.starts_with("roleassignments"))
+        .unwrap()
+        .1["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["status"]["properties"]["history"]["items"]
+        ["properties"]["action"];
+    expected.extend(serde_json::from_value::<BTreeSet<String>>(of_assignments["enum"].clone()).unwrap());
+    for proof in ["AdmissionEnforced", "SafetyNet", "ClockInSync"] {
+        expected.extend(["Lost", "Restored"].map(|turn| format!("{proof}{turn}")));
+    }
+    let others = [
+        "EnableLockbox",
+        "DisableLockbox",
+        "ChangeSettings",
+        "DeleteSettings",
+        "RemoveLockboxRequest",
+        "EndAccessFailed",
+        "DeleteRoleAssignment",
+        "SettingsUnreadable",
+        "RoleAssignmentUnreadable",
+    ];
+    expected.extend(others.map(str::to_owned));
     assert_eq!(reasons, expected);
 }
 

@@ -48,7 +48,10 @@ lockbox-trial
 'DenyLockboxRequest', 'AutoApproveLockboxRequest', 'AutoDenyLockboxRequest', 'ExpireLockboxRequest',
 'ExpireInternalApproval', 'CancelLockboxRequest', 'CancelBeforeNotification', 'GrantAccess', 'CompleteAccess',
 'RevokeAccess', 'FailAccess', 'SkipLockboxRequest', 'ExcludeLockboxRequest', 'RejectDecision', 'TamperWithGrant', 'EndOverdue',
-'EnableLockbox', 'DisableLockbox', 'ChangeSettings', 'RemoveLockboxRequest'
+'EnableLockbox', 'DisableLockbox', 'ChangeSettings', 'DeleteSettings', 'RemoveLockboxRequest', 'EndAccessFailed',
+'CreateRoleAssignment', 'ActivateRoleAssignment', 'EndActivation', 'DeleteRoleAssignment',
+'SettingsUnreadable', 'RoleAssignmentUnreadable', 'AdmissionEnforcedLost', 'AdmissionEnforcedRestored',
+'SafetyNetLost', 'SafetyNetRestored', 'ClockInSyncLost', 'ClockInSyncRestored'
 {{- end }}
 
 {{/* ---- CEL: constants that are rendered into the policies ---- */}}
