@@ -1,18 +1,10 @@
 //! Texts of a bounded length, and their digests.
 
-use std::fmt::Write as _;
-
 use sha2::{Digest, Sha256};
 
 /// `sha256:` and the digest of `text` as 64 hexadecimal digits.
 pub fn sha256(text: &str) -> String {
-    let mut out = String::with_capacity(71);
-    out.push_str("sha256:");
-    for byte in Sha256::digest(text.as_bytes()) {
-        // Writing to a String cannot fail.
-        let _ = write!(out, "{byte:02x}");
-    }
-    out
+    format!("sha256:{}", base16ct::lower::encode_string(&Sha256::digest(text)))
 }
 
 /// At most `most` characters of `text`.
