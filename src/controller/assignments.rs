@@ -80,7 +80,7 @@ fn told(assignment: &RoleAssignment, entry: &AssignmentEntry) -> EventRecord {
     EventRecord {
         name: audit::event_name(&assignment.uid().unwrap_or_default(), entry.sequence),
         namespace,
-        reason: entry.action.as_str().into(),
+        reason: entry.action.to_string(),
         note: format!("{words}: {}{tail}", clip(&entry.message, room)),
         warning: false,
         at: entry.at,

@@ -11,6 +11,7 @@ use super::{
     principal::{LONGEST_NAME, Principal},
     rules,
     time::Moment,
+    vocabulary::shown_as_stored,
 };
 
 /// Whether Lockbox is on, who the provider's people are, what can be asked for, and by which rules.
@@ -230,6 +231,8 @@ pub enum SupportPlan {
     /// Most.
     ProfessionalDirect,
 }
+
+shown_as_stored!(SupportPlan, ApproverModel);
 
 /// The provider's people.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]

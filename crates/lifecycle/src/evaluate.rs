@@ -250,14 +250,14 @@ fn exclusion(facts: &Facts<'_>, settings: &LockboxSettingsSpec, reason: Reason) 
         return rejected(
             Reason::ExclusionNotAllowed,
             format!(
-                "spec.circumstance: {} may not record {circumstance:?}; spec.exclusions.allowed of the LockboxSettings says who may. An exclusion grants nothing: for access, ask with circumstance Standard.",
+                "spec.circumstance: {} may not record {circumstance}; spec.exclusions.allowed of the LockboxSettings says who may. An exclusion grants nothing: for access, ask with circumstance Standard.",
                 request.requester.username
             ),
         );
     }
     let incident = request.incident.as_ref().map_or("", |incident| incident.id.as_str());
     let mut message = format!(
-        "{} recorded {circumstance:?} for incident {incident}: no approval is asked for, and nothing is granted here.",
+        "{} recorded {circumstance} for incident {incident}: no approval is asked for, and nothing is granted here.",
         request.requester.username
     );
     if circumstance == Circumstance::LegalDemand
@@ -291,7 +291,7 @@ fn check_requester(request: &LockboxRequestSpec, settings: &LockboxSettingsSpec)
         return Err(rejected(
             Reason::OriginNotAccepted,
             format!(
-                "spec.origin: {:?} is not accepted here; spec.origins of the LockboxSettings accepts {:?}.",
+                "spec.origin: {} is not accepted here; spec.origins of the LockboxSettings accepts {:?}.",
                 request.origin, settings.origins
             ),
         ));
@@ -418,7 +418,7 @@ fn check_level<'a>(
         return Err(rejected(
             Reason::ScopeNotAllowed,
             format!(
-                "spec.scope: {:?} does not go with service {}; allowed there: {:?}.",
+                "spec.scope: {} does not go with service {}; allowed there: {:?}.",
                 request.scope, service.name, service.scopes
             ),
         ));
@@ -554,7 +554,7 @@ fn check_access(facts: &Facts<'_>, service: &Service, level: &AccessLevel) -> Re
         return Err(rejected(
             Reason::AccessLevelUnusable,
             format!(
-                "Access level {} of service {} is not fit for scope {:?}: {}.",
+                "Access level {} of service {} is not fit for scope {}: {}.",
                 level.name,
                 service.name,
                 request.scope,
