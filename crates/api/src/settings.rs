@@ -1,5 +1,7 @@
 //! `LockboxSettings`: the one configuration of Lockbox in a cluster.
 
+use std::fmt;
+
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::{CustomResource, KubeSchema, core::Message};
 use schemars::JsonSchema;
@@ -440,6 +442,14 @@ pub struct GroupResource {
     /// Plural name of the kind, such as pods.
     #[schemars(length(min = 1, max = 63), regex(pattern = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"))]
     pub resource: String,
+}
+
+/// As on the command line of kubectl: `deployments.apps`.
+impl fmt::Display for GroupResource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.resource)?;
+        if self.group.is_empty() { Ok(()) } else { write!(f, ".{}", self.group) }
+    }
 }
 
 /// Something that can be asked for: a `ClusterRole` and its limits.
