@@ -126,15 +126,6 @@ impl Error {
         self.status().is_some_and(Status::is_invalid)
     }
 
-    /// Whether what was asked for may have been done all the same: there was no answer, or one that does not say.
-    fn may_have_happened(&self) -> bool {
-        match self {
-            Self::Kube { .. } => self.status().is_none_or(|status| status.code >= 500),
-            Self::TimedOut { .. } => true,
-            Self::Restless | Self::Foreign { .. } | Self::Ending { .. } => false,
-        }
-    }
-
     fn already_exists(&self) -> bool {
         self.status().is_some_and(Status::is_already_exists)
     }
