@@ -327,7 +327,7 @@ impl Report {
         for rule in &self.rules {
             let verdict = if rule.matches { "matches" } else { "does not match" };
             // Writing to a String cannot fail.
-            let _ = writeln!(text, "  {} ({:?}): {verdict}", rule.name, rule.effect);
+            let _ = writeln!(text, "  {} ({}): {verdict}", rule.name, rule.effect);
             for why in &rule.why_not {
                 let _ = writeln!(text, "    - {why}");
             }

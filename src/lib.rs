@@ -21,9 +21,9 @@
 //! 3. Fail closed: what is unknown, unreadable or late gives nobody access.
 //! 4. Every write is a compare-and-swap, or idempotent by name.
 
-pub mod cluster;
+mod cluster;
 pub mod config;
-pub mod controller;
+mod controller;
 pub mod crds;
-pub mod http;
+mod http;
 pub mod operator;

@@ -30,13 +30,14 @@ use crate::{
         Context, Guarded, assignments,
         changes::{Change, Changes, News, of_assignment, of_settings},
         gone::Gone,
+        on_error,
         people::{People, Troubles},
-        proofs::{self, Board},
+        proofs::{self, CurrentProofs},
         removals,
         requests::{self, Requests},
         retry::Retries,
         settings, sweep, views,
-        watches::{changed, healthy, stored, stored_telling, stored_watching},
+        watches::{changed, stored, stored_telling, stored_watching, without_errors},
     },
     http::{self, Readiness},
 };
@@ -90,7 +91,7 @@ pub async fn run(client: Client, config: Config, stop: impl Future<Output = ()>)
         assignments: watches.assignments.clone(),
         requests: watches.requests.clone(),
         retries: Retries::default(),
-        proofs: Board::new(watches.changes.clone()),
+        proofs: CurrentProofs::new(watches.changes.clone()),
         troubles: Troubles::default(),
         gone: watches.gone.clone(),
     });
@@ -221,8 +222,10 @@ impl Watches {
             stored::<PartialObjectMeta<ClusterRoleBinding>>(Api::all(client.clone()), of_people());
         let pump = {
             let changes = changes.clone();
-            let of_people =
-                stream::select(healthy(people_changes).map(drop), healthy(cluster_people_changes).map(drop));
+            let of_people = stream::select(
+                without_errors(people_changes).map(drop),
+                without_errors(cluster_people_changes).map(drop),
+            );
             of_people
                 .for_each(move |()| {
                     changes.tell(Change::People);
@@ -301,10 +304,10 @@ impl Wiring {
         let of_grant = |labels: &BTreeMap<String, String>, namespace: &str| {
             labels.get(names::REQUEST).map(|name| ObjectRef::<Guarded<LockboxRequest>>::new(name).within(namespace))
         };
-        let of_bindings = healthy(binding_changes).filter_map(move |binding| {
+        let of_bindings = without_errors(binding_changes).filter_map(move |binding| {
             future::ready(of_grant(binding.labels(), binding.meta().namespace.as_deref().unwrap_or_default()))
         });
-        let of_cluster_bindings = healthy(cluster_binding_changes)
+        let of_cluster_bindings = without_errors(cluster_binding_changes)
             .filter_map(move |binding| future::ready(of_grant(binding.labels(), &home)));
 
         let until = until_stopped(self.stopped.clone());
@@ -357,7 +360,7 @@ impl Wiring {
             .with_config(self.limits)
             .reconcile_on(touched)
             .graceful_shutdown_on(until_stopped(self.stopped))
-            .run(after(self.ready, assignments::reconcile), assignments::on_error, self.context);
+            .run(after(self.ready, assignments::reconcile), on_error, self.context);
         drain("assignment", run)
     }
 
@@ -388,7 +391,7 @@ impl Wiring {
             .watches(levels, labelled, |_| [ObjectRef::new(names::SETTINGS)])
             .reconcile_on(shown.map(|_| ObjectRef::new(names::SETTINGS)))
             .graceful_shutdown_on(until_stopped(self.stopped))
-            .run(after(self.ready, settings::reconcile), settings::on_error, self.context);
+            .run(after(self.ready, settings::reconcile), on_error, self.context);
         drain("settings", run)
     }
 }

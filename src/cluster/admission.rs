@@ -60,8 +60,8 @@ impl Cluster {
     pub async fn try_forged_request(&self) -> Result<Proof, Error> {
         let namespace = self.config.namespace.as_str();
         let forged = json!({
-            "apiVersion": "lockbox.dev/v1alpha1",
-            "kind": "LockboxRequest",
+            "apiVersion": LockboxRequest::api_version(&()),
+            "kind": LockboxRequest::kind(&()),
             "metadata": {"name": "lockbox-forged", "namespace": namespace, "labels": {names::TRIAL: "true"}},
             "spec": {
                 "requester": {"username": NOBODY},

@@ -1,16 +1,16 @@
 //! The API server's clock, as it stands in the `Date` of an answer.
 
 use chrono::DateTime;
-use kube::{api::GetParams, client::Body, core::Request};
+use kube::{Resource, api::GetParams, client::Body, core::Request};
 
 use super::{Cluster, Error, limited};
-use lockbox_api::{Moment, names};
+use lockbox_api::{LockboxSettings, Moment, names};
 
 impl Cluster {
     /// What the API server's clock says, in whole seconds; none when its answers bear no date.
     pub async fn server_time(&self) -> Result<Option<Moment>, Error> {
         // Any call would do. This one is small, and the operator has the right to it anyway.
-        let request = Request::new("/apis/lockbox.dev/v1alpha1/lockboxsettings");
+        let request = Request::new(LockboxSettings::url_path(&(), None));
         let answer = async {
             let request = request.get(names::SETTINGS, &GetParams::default()).map_err(kube::Error::BuildRequest)?;
             self.client.send(request.map(Body::from)).await

@@ -1,13 +1,13 @@
 //! Which kinds this cluster serves, and how ours are defined.
 
-use std::collections::BTreeSet;
+use std::{borrow::Cow, collections::BTreeSet};
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
-use kube::{Api, core::PartialObjectMeta};
+use kube::{Api, Resource, core::PartialObjectMeta};
 
 use super::{Cluster, Error, limited};
 use crate::crds;
-use lockbox_api::{names, settings::GroupResource};
+use lockbox_api::{LockboxRequest, LockboxSettings, RoleAssignment, names, settings::GroupResource};
 
 /// Whether our kinds are served.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,12 +40,13 @@ impl Cluster {
 
     /// Whether our kinds are served. An error says that nobody knows.
     pub async fn our_kinds(&self) -> Result<OurKinds, Error> {
-        let version = format!("{}/v1alpha1", names::GROUP);
+        let version = LockboxRequest::api_version(&());
         match limited("look for the kinds of lockbox.dev", self.client.list_api_group_resources(&version)).await {
             // The group is there as soon as the first of the definitions is.
             Ok(list) => {
-                let served = |plural: &str| list.resources.iter().any(|resource| resource.name == plural);
-                let all = ["lockboxrequests", "lockboxsettings", "roleassignments"].into_iter().all(served);
+                let served = |plural: Cow<'_, str>| list.resources.iter().any(|resource| resource.name == plural);
+                let all = [LockboxRequest::plural(&()), LockboxSettings::plural(&()), RoleAssignment::plural(&())];
+                let all = all.into_iter().all(served);
                 Ok(if all { OurKinds::Served } else { OurKinds::Missing })
             }
             // For a group that it does not know the API server answers 404 in plain text, without a reason.

@@ -47,100 +47,61 @@ pub enum NotGranted {
     Blocked(String),
 }
 
-/// What there is of a grant, by kind.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct GrantTraces {
-    /// The deadline Job; grants of scope Tenant have none.
-    pub job: bool,
-    /// The Role, or the `ClusterRole`.
-    pub role: bool,
-    /// The binding, which is what gives access.
-    pub binding: bool,
-}
-
-impl GrantTraces {
-    /// Whether there is anything of it.
-    pub const fn any(self) -> bool {
-        self.job || self.role || self.binding
-    }
-}
-
-/// What came of an attempt to make a grant.
-#[derive(Debug)]
-#[must_use]
-pub struct Made {
-    /// What this attempt made, or may have made: a call without an answer may have been carried out.
-    pub traces: GrantTraces,
-    /// The outer result is for a call that came to nothing, such as a lost connection; the inner one for what the API
-    /// server said no to.
-    pub outcome: Result<Result<(), NotGranted>, Error>,
-}
-
 impl Cluster {
-    /// Makes a grant. What is there already from an earlier attempt is taken as it is.
-    pub async fn make_grant(&self, request: &LockboxRequest, plan: &GrantPlan, now: Moment) -> Made {
-        let mut made = GrantTraces::default();
-        let result = match plan.scope() {
-            Scope::Subscription => Box::pin(self.make_in_namespace(request, plan, now, &mut made)).await,
-            Scope::Tenant => Box::pin(self.make_in_cluster(request, plan, &mut made)).await,
-        };
-        Made { traces: made, outcome: said_no(result) }
-    }
-
-    async fn make_in_namespace(
+    /// Makes a grant. What is there already from an earlier attempt is taken as it is. The outer result is for a call that
+    /// came to nothing, such as a lost connection; the inner one for what the API server said no to.
+    pub async fn make_grant(
         &self,
         request: &LockboxRequest,
         plan: &GrantPlan,
         now: Moment,
-        made: &mut GrantTraces,
-    ) -> Result<(), Error> {
+    ) -> Result<Result<(), NotGranted>, Error> {
+        said_no(match plan.scope() {
+            Scope::Subscription => Box::pin(self.make_in_namespace(request, plan, now)).await,
+            Scope::Tenant => Box::pin(self.make_in_cluster(request, plan)).await,
+        })
+    }
+
+    async fn make_in_namespace(&self, request: &LockboxRequest, plan: &GrantPlan, now: Moment) -> Result<(), Error> {
         let namespace = request.metadata.namespace.as_deref().unwrap_or_default();
         let identity = Identity::of_grant(request, plan.name(), plan.until());
         let jobs: Api<Job> = Api::namespaced(self.client.clone(), namespace);
         let left = (plan.until() - now).num_seconds().max(0) + MARGIN;
         let wanted = deadline_job(&self.config, &identity, Some(owner_request(request)), left);
-        let job = self.ensure("Job", &jobs, &wanted, |there| keeps_time(there, &wanted), &mut made.job).await?;
+        let job = self.ensure("Job", &jobs, &wanted, |there| keeps_time(there, &wanted)).await?;
         let owner = || Some(owner(&job, "batch/v1", "Job"));
 
         let roles: Api<Role> = Api::namespaced(self.client.clone(), namespace);
         let role = role(&self.config.grant, &identity, owner(), plan.rules().to_vec());
-        self.ensure("Role", &roles, &role, |there| there.rules == role.rules, &mut made.role).await?;
+        self.ensure("Role", &roles, &role, |there| there.rules == role.rules).await?;
 
         let bindings: Api<RoleBinding> = Api::namespaced(self.client.clone(), namespace);
         let binding = binding(&self.config.grant, &identity, owner(), plan.name(), plan.user());
         let same = |there: &RoleBinding| there.role_ref == binding.role_ref && there.subjects == binding.subjects;
-        self.ensure("RoleBinding", &bindings, &binding, same, &mut made.binding).await.map(drop)
+        self.ensure("RoleBinding", &bindings, &binding, same).await.map(drop)
     }
 
-    async fn make_in_cluster(
-        &self,
-        request: &LockboxRequest,
-        plan: &GrantPlan,
-        made: &mut GrantTraces,
-    ) -> Result<(), Error> {
+    async fn make_in_cluster(&self, request: &LockboxRequest, plan: &GrantPlan) -> Result<(), Error> {
         let identity = Identity { namespace: None, ..Identity::of_grant(request, plan.name(), plan.until()) };
         let roles: Api<ClusterRole> = Api::all(self.client.clone());
         let wanted = cluster_role(&self.config.grant, &identity, plan.rules().to_vec());
-        let role =
-            self.ensure("ClusterRole", &roles, &wanted, |there| there.rules == wanted.rules, &mut made.role).await?;
+        let role = self.ensure("ClusterRole", &roles, &wanted, |there| there.rules == wanted.rules).await?;
         let owner = owner(&role, "rbac.authorization.k8s.io/v1", "ClusterRole");
 
         let bindings: Api<ClusterRoleBinding> = Api::all(self.client.clone());
         let binding = cluster_binding(&self.config.grant, &identity, owner, plan.name(), plan.user());
         let same =
             |there: &ClusterRoleBinding| there.role_ref == binding.role_ref && there.subjects == binding.subjects;
-        self.ensure("ClusterRoleBinding", &bindings, &binding, same, &mut made.binding).await.map(drop)
+        self.ensure("ClusterRoleBinding", &bindings, &binding, same).await.map(drop)
     }
 
-    /// Creates an object, or finds that an earlier attempt did. Anything else of that name is foreign. `made` tells
-    /// whether this call made it, or may have.
+    /// Creates an object, or finds that an earlier attempt did. Anything else of that name is foreign.
     async fn ensure<K>(
         &self,
         kind: &'static str,
         api: &Api<K>,
         wanted: &K,
         same: impl Fn(&K) -> bool,
-        made: &mut bool,
     ) -> Result<K, Error>
     where
         K: Resource + Clone + std::fmt::Debug + Serialize + DeserializeOwned,
@@ -148,10 +109,7 @@ impl Cluster {
         let name = wanted.meta().name.as_deref().unwrap_or_default();
         match limited("make a grant", api.create(&PostParams::default(), wanted)).await {
             Err(error) if error.already_exists() => {}
-            answer => {
-                *made = answer.as_ref().map_or_else(Error::may_have_happened, |_| true);
-                return answer;
-            }
+            answer => return answer,
         }
         let there = limited("read a grant", api.get(name)).await?;
         let foreign = |what: &str| Error::Foreign { kind, name: name.into(), what: what.into() };
@@ -205,33 +163,6 @@ impl Cluster {
         }
     }
 
-    /// What there is of a request's grant, past every cache. An object that bears its name and names another request, or
-    /// none, is no trace of it.
-    pub async fn grant_traces(&self, request: &LockboxRequest) -> Result<GrantTraces, Error> {
-        let uid = request.metadata.uid.as_deref().unwrap_or_default();
-        let name = names::grant(uid);
-        match request.spec.scope {
-            Scope::Subscription => {
-                let namespace = request.metadata.namespace.as_deref().unwrap_or_default();
-                let jobs: Api<PartialObjectMeta<Job>> = Api::namespaced(self.client.clone(), namespace);
-                let roles: Api<PartialObjectMeta<Role>> = Api::namespaced(self.client.clone(), namespace);
-                let bindings: Api<PartialObjectMeta<RoleBinding>> = Api::namespaced(self.client.clone(), namespace);
-                let (job, role, binding) = tokio::try_join!(
-                    trace(&jobs, &name, uid),
-                    trace(&roles, &name, uid),
-                    trace(&bindings, &name, uid)
-                )?;
-                Ok(GrantTraces { job, role, binding })
-            }
-            Scope::Tenant => {
-                let roles: Api<PartialObjectMeta<ClusterRole>> = Api::all(self.client.clone());
-                let bindings: Api<PartialObjectMeta<ClusterRoleBinding>> = Api::all(self.client.clone());
-                let (role, binding) = tokio::try_join!(trace(&roles, &name, uid), trace(&bindings, &name, uid))?;
-                Ok(GrantTraces { job: false, role, binding })
-            }
-        }
-    }
-
     /// Whether a grant's binding is there, past every cache.
     pub async fn grant_exists(&self, scope: Scope, namespace: &str, name: &str) -> Result<bool, Error> {
         let found = match scope {
@@ -246,23 +177,6 @@ impl Cluster {
         };
         Ok(found)
     }
-}
-
-async fn trace<K>(api: &Api<PartialObjectMeta<K>>, name: &str, uid: &str) -> Result<bool, Error>
-where
-    K: Clone + std::fmt::Debug,
-    PartialObjectMeta<K>: Resource + DeserializeOwned + Clone + std::fmt::Debug,
-{
-    let there = limited("look for what is left of a grant", api.get_opt(name)).await?;
-    let of_request = |object: &PartialObjectMeta<K>| {
-        object
-            .metadata
-            .labels
-            .as_ref()
-            .and_then(|labels| labels.get(names::REQUEST_UID))
-            .is_some_and(|label| label == uid)
-    };
-    Ok(there.is_some_and(|object| of_request(&object)))
 }
 
 /// Takes a no of the API server out of the errors.
@@ -393,7 +307,7 @@ pub(super) fn cluster_binding(
 
 /// The request as the owner of its deadline Job.
 pub(super) fn owner_request(request: &LockboxRequest) -> OwnerReference {
-    owner(request, "lockbox.dev/v1alpha1", "LockboxRequest")
+    owner(request, &LockboxRequest::api_version(&()), &LockboxRequest::kind(&()))
 }
 
 pub(super) fn owner<K: Resource<DynamicType = ()>>(object: &K, api_version: &str, kind: &str) -> OwnerReference {

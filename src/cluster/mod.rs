@@ -15,7 +15,7 @@ mod status;
 mod sweep;
 mod views;
 
-use std::{future::Future, sync::Arc, time::Duration};
+use std::{fmt::Debug, future::Future, sync::Arc, time::Duration};
 
 use k8s_openapi::api::rbac::v1::ClusterRole;
 use kube::{
@@ -23,10 +23,11 @@ use kube::{
     api::{DeleteParams, ListParams},
     core::{DeserializeGuard as Guarded, Status},
 };
+use serde::de::DeserializeOwned;
 
 pub use discovery::OurKinds;
 pub use events::EventRecord;
-pub use grants::{GrantTraces, Made, NotGranted};
+pub use grants::NotGranted;
 pub use sweep::FoundGrant;
 pub use views::named_by;
 
@@ -125,15 +126,6 @@ impl Error {
         self.status().is_some_and(Status::is_invalid)
     }
 
-    /// Whether what was asked for may have been done all the same: there was no answer, or one that does not say.
-    fn may_have_happened(&self) -> bool {
-        match self {
-            Self::Kube { .. } => self.status().is_none_or(|status| status.code >= 500),
-            Self::TimedOut { .. } => true,
-            Self::Restless | Self::Foreign { .. } | Self::Ending { .. } => false,
-        }
-    }
-
     fn already_exists(&self) -> bool {
         self.status().is_some_and(Status::is_already_exists)
     }
@@ -182,15 +174,8 @@ impl Cluster {
     pub async fn read_assignments(&self, namespace: &str) -> Result<Vec<Guarded<RoleAssignment>>, Error> {
         let assignments: Api<Guarded<RoleAssignment>> = Api::namespaced(self.client.clone(), namespace);
         let mut all = vec![];
-        let mut page = ListParams::default().limit(PAGE);
-        loop {
-            let list = limited("list RoleAssignments", assignments.list(&page)).await?;
-            all.extend(list.items);
-            match list.metadata.continue_ {
-                Some(token) if !token.is_empty() => page = page.continue_token(&token),
-                _ => return Ok(all),
-            }
-        }
+        each("list RoleAssignments", &assignments, ListParams::default(), |assignment| all.push(assignment)).await?;
+        Ok(all)
     }
 
     /// The rules of an access level's `ClusterRole`. Without the label of an access level it is none: the operator
@@ -223,6 +208,22 @@ async fn limited<T>(doing: &'static str, call: impl Future<Output = kube::Result
         Ok(Ok(value)) => Ok(value),
         Ok(Err(source)) => Err(Error::Kube { doing, source: Box::new(source) }),
         Err(_) => Err(Error::TimedOut { doing }),
+    }
+}
+
+/// Lists page by page, and hands over one object after the other: what is kept of each is the caller's choice.
+async fn each<K>(doing: &'static str, api: &Api<K>, selected: ListParams, mut take: impl FnMut(K)) -> Result<(), Error>
+where
+    K: Clone + Debug + DeserializeOwned,
+{
+    let mut page = selected.limit(PAGE);
+    loop {
+        let list = limited(doing, api.list(&page)).await?;
+        list.items.into_iter().for_each(&mut take);
+        match list.metadata.continue_ {
+            Some(token) if !token.is_empty() => page = page.continue_token(&token),
+            _ => return Ok(()),
+        }
     }
 }
 

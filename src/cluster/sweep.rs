@@ -1,4 +1,4 @@
-//! Finding grants by their labels, whoever remembers them.
+//! Finding grants by their labels, whether or not a request remembers them.
 
 use std::{collections::HashSet, time::Duration};
 
@@ -6,7 +6,7 @@ use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding, RoleBinding};
 use kube::{Api, Resource, ResourceExt, api::ListParams, core::PartialObjectMeta};
 use serde::de::DeserializeOwned;
 
-use super::{Cluster, Error, PAGE, limited};
+use super::{Cluster, Error, each};
 use lockbox_api::{Moment, Scope, names, time::parse};
 
 /// A grant's binding, or what is left of a grant, as it stands in the cluster.
@@ -62,25 +62,19 @@ impl Cluster {
         PartialObjectMeta<K>: Resource + DeserializeOwned,
     {
         let mut found = vec![];
-        let mut page = ListParams::default().labels(names::REQUEST_UID).limit(PAGE);
-        loop {
-            let list = limited("list grants", api.list(&page)).await?;
-            for object in list.items {
-                let created = object.meta().creation_timestamp.as_ref().map_or(now, lockbox_api::time::from_kubernetes);
-                found.push(FoundGrant {
-                    scope,
-                    namespace: object.namespace().unwrap_or_default(),
-                    name: object.name_any(),
-                    request: object.labels().get(names::REQUEST).cloned().unwrap_or_default(),
-                    uid: object.labels().get(names::REQUEST_UID).cloned().unwrap_or_default(),
-                    until: object.annotations().get(names::ACCESS_UNTIL).and_then(|until| parse(until)),
-                    age: (now - created).to_std().unwrap_or_default(),
-                });
-            }
-            match list.metadata.continue_ {
-                Some(token) if !token.is_empty() => page = page.continue_token(&token),
-                _ => return Ok(found),
-            }
-        }
+        each("list grants", api, ListParams::default().labels(names::REQUEST_UID), |object| {
+            let created = object.meta().creation_timestamp.as_ref().map_or(now, lockbox_api::time::from_kubernetes);
+            found.push(FoundGrant {
+                scope,
+                namespace: object.namespace().unwrap_or_default(),
+                name: object.name_any(),
+                request: object.labels().get(names::REQUEST).cloned().unwrap_or_default(),
+                uid: object.labels().get(names::REQUEST_UID).cloned().unwrap_or_default(),
+                until: object.annotations().get(names::ACCESS_UNTIL).and_then(|until| parse(until)),
+                age: (now - created).to_std().unwrap_or_default(),
+            });
+        })
+        .await?;
+        Ok(found)
     }
 }

@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::api::rbac::v1::{PolicyRule, Role, RoleBinding, RoleRef, Subject};
 use kube::{
-    Api,
+    Api, Resource as _,
     api::{ObjectMeta, PostParams},
 };
 
 use super::{Cluster, Error, background, deleted, limited};
-use lockbox_api::{Principal, PrincipalKind, names};
+use lockbox_api::{LockboxRequest, Principal, PrincipalKind, names};
 
 const RBAC: &str = "rbac.authorization.k8s.io";
 /// To patch is to withdraw, to give back, to decide: which of it is for the admission policies.
@@ -97,8 +97,8 @@ fn metadata(namespace: &str, name: &str) -> ObjectMeta {
 
 fn rules(requests: &[String]) -> Vec<PolicyRule> {
     vec![PolicyRule {
-        api_groups: Some(vec![names::GROUP.into()]),
-        resources: Some(vec!["lockboxrequests".into()]),
+        api_groups: Some(vec![LockboxRequest::group(&()).into()]),
+        resources: Some(vec![LockboxRequest::plural(&()).into()]),
         resource_names: Some(requests.to_vec()),
         verbs: VERBS.map(Into::into).into(),
         ..PolicyRule::default()

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use kube::{Resource, ResourceExt, runtime::controller::Action as Requeue};
 
-use super::{Context, Guarded, people, retry::Retries, view};
+use super::{Context, Guarded, key, people, view};
 use crate::cluster::{Error, EventRecord};
 use lockbox_api::{
     RoleAssignment,
@@ -59,7 +59,7 @@ pub async fn reconcile(guarded: Arc<Guarded<RoleAssignment>>, ctx: Arc<Context>)
     if assignment.status.as_ref() != Some(&status) {
         ctx.cluster.write_assignment_status(assignment, status).await?;
     }
-    ctx.retries.succeeded(&key(assignment));
+    ctx.retries.succeeded(&key(&guarded));
     Ok(Requeue::requeue(
         wake.and_then(|wake| (wake - now).to_std().ok()).map_or(LONGEST_SLEEP, |wait| wait.min(LONGEST_SLEEP)),
     ))
@@ -80,7 +80,7 @@ fn told(assignment: &RoleAssignment, entry: &AssignmentEntry) -> EventRecord {
     EventRecord {
         name: audit::event_name(&assignment.uid().unwrap_or_default(), entry.sequence),
         namespace,
-        reason: entry.action.as_str().into(),
+        reason: entry.action.to_string(),
         note: format!("{words}: {}{tail}", clip(&entry.message, room)),
         warning: false,
         at: entry.at,
@@ -108,18 +108,4 @@ async fn tell_unreadable(ctx: &Context, guarded: &Guarded<RoleAssignment>, error
         at: ctx.proofs.now(),
     };
     ctx.cluster.publish_about(guarded.object_ref(&()), &record).await
-}
-
-/// What to do after a failure.
-#[allow(clippy::needless_pass_by_value, reason = "the controller's own signature")]
-pub fn on_error(guarded: Arc<Guarded<RoleAssignment>>, error: &Error, ctx: Arc<Context>) -> Requeue {
-    if error.is_conflict() {
-        return Requeue::requeue(Retries::conflict());
-    }
-    tracing::warn!(assignment = guarded.name_any(), namespace = guarded.namespace(), %error, "will be tried again");
-    Requeue::requeue(ctx.retries.failed(&key(guarded.as_ref())))
-}
-
-fn key(object: &impl ResourceExt) -> String {
-    format!("assignment {}/{}", object.namespace().unwrap_or_default(), object.name_any())
 }

@@ -6,12 +6,13 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use futures::{Stream, StreamExt, stream};
+use futures::{Stream, StreamExt};
 use kube::{
     Resource, ResourceExt,
     runtime::reflector::{ObjectRef, Store},
 };
 use tokio::sync::broadcast;
+use tokio_stream::wrappers::BroadcastStream;
 
 use super::Guarded;
 use lockbox_api::{LockboxSettings, RoleAssignment, condition::holds};
@@ -51,14 +52,8 @@ impl Changes {
 
     /// What changes from now on.
     pub fn read(&self) -> impl Stream<Item = Change> + Send + 'static {
-        let next = |mut reader: broadcast::Receiver<Change>| async move {
-            match reader.recv().await {
-                Ok(change) => Some((change, reader)),
-                Err(broadcast::error::RecvError::Lagged(_)) => Some((Change::Settings, reader)),
-                Err(broadcast::error::RecvError::Closed) => None,
-            }
-        };
-        stream::unfold(self.0.subscribe(), next).boxed()
+        // The one error is that the reader fell behind.
+        BroadcastStream::new(self.0.subscribe()).map(|change| change.unwrap_or(Change::Settings))
     }
 }
 

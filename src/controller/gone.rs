@@ -44,7 +44,7 @@ impl Gone {
         let what = match &guarded.0 {
             Ok(assignment) => {
                 let spec = &assignment.spec;
-                format!("{:?} {:?} for {}", spec.type_, spec.role, spec.principal)
+                format!("{} {} for {}", spec.type_, spec.role, spec.principal)
             }
             Err(_) => "which this version of the operator cannot read".into(),
         };

@@ -16,8 +16,13 @@ pub mod watches;
 
 use std::sync::Arc;
 
-use kube::{Resource, core::DeserializeGuard, runtime::reflector::Store};
+use kube::{
+    Resource, ResourceExt as _,
+    core::DeserializeGuard,
+    runtime::{controller::Action as Requeue, reflector::Store},
+};
 
+use self::retry::Retries;
 use crate::cluster::{Cluster, Error};
 use lockbox_api::{LockboxRequest, LockboxSettings, Moment, RoleAssignment, names};
 use lockbox_lifecycle::settings::SettingsView;
@@ -36,9 +41,9 @@ pub struct Context {
     /// All requests that are not closed.
     pub requests: Store<Guarded<LockboxRequest>>,
     /// Retries by object.
-    pub retries: retry::Retries,
+    pub retries: Retries,
     /// What is proven of the cluster.
-    pub proofs: proofs::Board,
+    pub proofs: proofs::CurrentProofs,
     /// What stands in the way of people's bindings.
     pub troubles: people::Troubles,
     /// What went, and is to be told.
@@ -69,7 +74,23 @@ pub fn view(settings: Option<&Guarded<LockboxSettings>>) -> SettingsView<'_> {
     }
 }
 
-/// The operator's own clock, in one place. What it means for deadlines says [`proofs::Board::now`].
+/// What to do after a failure: try again, later each time.
+#[allow(clippy::needless_pass_by_value, reason = "the controller's own signature")]
+pub fn on_error<K: Resource<DynamicType = ()>>(object: Arc<Guarded<K>>, error: &Error, ctx: Arc<Context>) -> Requeue {
+    if error.is_conflict() {
+        return Requeue::requeue(Retries::conflict());
+    }
+    let key = key(&object);
+    tracing::warn!(object = key, %error, "will be tried again");
+    Requeue::requeue(ctx.retries.failed(&key))
+}
+
+/// Under which retries are counted.
+fn key<K: Resource<DynamicType = ()>>(object: &Guarded<K>) -> String {
+    format!("{} {}/{}", K::kind(&()), object.namespace().unwrap_or_default(), object.name_any())
+}
+
+/// The operator's own clock, in one place. [`proofs::CurrentProofs::now`] says what it means for deadlines.
 fn now() -> Moment {
     chrono::Utc::now()
 }

@@ -45,8 +45,8 @@ const NET_WITHIN: Duration = Duration::from_mins(1);
 const NET_LOOK: [Duration; 2] = [Duration::from_millis(500), Duration::from_secs(10)];
 
 /// What is proven now, for all reconcilers; and the time, which follows from it.
-pub struct Board {
-    found: Mutex<Found>,
+pub struct CurrentProofs {
+    state: Mutex<State>,
     /// Whether admission and clock were tried once.
     tried: watch::Sender<bool>,
     /// Somebody has a reason to doubt what is proven.
@@ -54,17 +54,17 @@ pub struct Board {
     changes: Changes,
 }
 
-struct Found {
+struct State {
     proofs: Proofs,
     /// By how much the API server's clock is ahead of ours; nothing while they are in sync.
     ahead: TimeDelta,
 }
 
-impl Board {
+impl CurrentProofs {
     /// Nothing is proven yet.
     pub fn new(changes: Changes) -> Self {
-        let found = Found { proofs: Proofs::none_yet(), ahead: TimeDelta::zero() };
-        Self { found: Mutex::new(found), tried: watch::Sender::new(false), doubted: Notify::new(), changes }
+        let state = State { proofs: Proofs::none_yet(), ahead: TimeDelta::zero() };
+        Self { state: Mutex::new(state), tried: watch::Sender::new(false), doubted: Notify::new(), changes }
     }
 
     /// What is proven now.
@@ -89,17 +89,17 @@ impl Board {
         self.doubted.notify_one();
     }
 
-    fn lock(&self) -> MutexGuard<'_, Found> {
-        self.found.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Writes down what was found, and tells everybody if it is something new.
-    fn found(&self, write: impl FnOnce(&mut Proofs)) {
+    fn update(&self, write: impl FnOnce(&mut Proofs)) {
         let (before, now) = {
-            let mut found = self.lock();
-            let before = found.proofs.clone();
-            write(&mut found.proofs);
-            (before, found.proofs.clone())
+            let mut state = self.lock();
+            let before = state.proofs.clone();
+            write(&mut state.proofs);
+            (before, state.proofs.clone())
         };
         if before == now {
             return;
@@ -122,7 +122,7 @@ impl Board {
 
 /// Tries admission and clock until it is stopped: now, whenever `policies` says that one changed or somebody has doubts,
 /// and from time to time.
-pub async fn run(board: &Board, cluster: &Cluster, policies: impl Stream<Item = ()>) {
+pub async fn run(current: &CurrentProofs, cluster: &Cluster, policies: impl Stream<Item = ()>) {
     let mut policies = std::pin::pin!(policies);
     let retries = Retries::default();
     let (mut admission, mut changed_at) = (resume(cluster, &retries).await, Instant::now());
@@ -132,14 +132,14 @@ pub async fn run(board: &Board, cluster: &Cluster, policies: impl Stream<Item = 
             tracing::warn!(%error, "the proofs will be tried again");
         }
         if let Ok(clock) = &clock {
-            board.lock().ahead = clock.ahead;
+            current.lock().ahead = clock.ahead;
         }
         // Policies and requests bear the API server's dates.
-        let now = clock.as_ref().ok().and_then(|clock| clock.server).unwrap_or_else(|| board.now());
+        let now = clock.as_ref().ok().and_then(|clock| clock.server).unwrap_or_else(|| current.now());
         if admission.take(tried.unwrap_or_else(|error| Trial::Failed(error.to_string())), now) {
             changed_at = Instant::now();
         }
-        board.found(|proofs| {
+        current.update(|proofs| {
             proofs.authentic = admission.authentic().clone();
             proofs.enforced = admission.enforced().clone();
             // Of what is not in force, nobody asks since when; and nobody need be told of it again and again.
@@ -150,8 +150,8 @@ pub async fn run(board: &Board, cluster: &Cluster, policies: impl Stream<Item = 
                 proofs.clock = clock.proof.clone();
             }
         });
-        board.tried.send_replace(true);
-        let now = board.read();
+        current.tried.send_replace(true);
+        let now = current.read();
         let wait = if (now.admission(), &now.clock) == (&Proof::Proven, &Proof::Proven) {
             retries.succeeded("");
             if changed_at.elapsed() < SETTLED { SOON } else { INTERVAL }
@@ -162,7 +162,7 @@ pub async fn run(board: &Board, cluster: &Cluster, policies: impl Stream<Item = 
         let woken = async {
             tokio::select! {
                 changed = policies.next() => changed.map(|()| Woken::Changed),
-                () = board.doubted.notified() => Some(Woken::Doubted),
+                () = current.doubted.notified() => Some(Woken::Doubted),
             }
         };
         match timeout(wait, woken).await {
@@ -243,7 +243,7 @@ async fn try_clock(cluster: &Cluster) -> Result<Clock, Error> {
 
 /// Tries the safety net until it is stopped: now, and from time to time. A trial that does not come to its end is looked
 /// at until it does, in place of another.
-pub async fn run_canaries(board: &Board, cluster: &Cluster) {
+pub async fn run_canaries(current: &CurrentProofs, cluster: &Cluster) {
     let retries = Retries::default();
     let mut proven_at: Option<Instant> = None;
     loop {
@@ -254,7 +254,7 @@ pub async fn run_canaries(board: &Board, cluster: &Cluster) {
             if proven_at.is_none_or(|at| at.elapsed() >= NET_OUTLIVES) {
                 let why =
                     format!("whether the cluster ends access while the operator is down could not be tried: {error}.");
-                board.found(|proofs| proofs.safety_net = Proof::Unknown(why));
+                current.update(|proofs| proofs.safety_net = Proof::Unknown(why));
             }
             sleep(retries.failed("")).await;
         }
@@ -270,14 +270,14 @@ pub async fn run_canaries(board: &Board, cluster: &Cluster) {
                         cluster.config().namespace,
                         NET_WITHIN.as_secs()
                     );
-                    board.found(|proofs| proofs.safety_net = Proof::Disproven(why));
+                    current.update(|proofs| proofs.safety_net = Proof::Disproven(why));
                 }
                 Ok(false) => {}
                 Err(error) => tracing::warn!(%error, "the trial of the safety net will be looked at again"),
             }
             sleep(NET_LOOK[usize::from(late)]).await;
         }
-        board.found(|proofs| proofs.safety_net = Proof::Proven);
+        current.update(|proofs| proofs.safety_net = Proof::Proven);
         proven_at = Some(Instant::now());
         sleep(NET_INTERVAL).await;
     }

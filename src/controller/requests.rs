@@ -219,7 +219,7 @@ impl Requests {
                 view.outcomes.placement = cluster.try_placement(&view.request, &rules, self.now()).await?;
             }
             Action::TryForgery => view.outcomes.forgery = self.try_forgery(view).await?,
-            Action::MakeGrant(plan) => match cluster.make_grant(&view.request, plan, self.now()).await.outcome? {
+            Action::MakeGrant(plan) => match cluster.make_grant(&view.request, plan, self.now()).await? {
                 Ok(()) => (view.outcomes.attempt, view.outcomes.grant) = (Attempt::None, GrantView::Present),
                 Err(NotGranted::Refused(why)) => view.outcomes.attempt = Attempt::Refused(why),
                 Err(NotGranted::Blocked(why)) => view.outcomes.attempt = Attempt::Blocked(why),

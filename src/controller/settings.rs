@@ -10,7 +10,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::{Resource, ResourceExt, runtime::controller::Action as Requeue};
 use serde_json::{Value, json};
 
-use super::{Context, Guarded, retry::Retries};
+use super::{Context, Guarded, key};
 use crate::cluster::{Error, EventRecord};
 use lockbox_api::{
     LockboxSettings, LockboxSettingsStatus, Moment,
@@ -45,7 +45,7 @@ pub async fn reconcile(guarded: Arc<Guarded<LockboxSettings>>, ctx: Arc<Context>
         Ok(settings) => settings,
         Err(invalid) => {
             tell_unreadable(&ctx, guarded.as_ref(), &invalid.error, now).await?;
-            ctx.retries.succeeded(KEY);
+            ctx.retries.succeeded(&key(&guarded));
             return Ok(Requeue::requeue(REVIEW));
         }
     };
@@ -79,7 +79,7 @@ pub async fn reconcile(guarded: Arc<Guarded<LockboxSettings>>, ctx: Arc<Context>
     if settings.status.as_ref() != Some(&status) {
         ctx.cluster.write_settings_status(settings, status).await?;
     }
-    ctx.retries.succeeded(KEY);
+    ctx.retries.succeeded(&key(&guarded));
     Ok(Requeue::requeue(REVIEW))
 }
 
@@ -141,18 +141,6 @@ async fn tell_unreadable(
         true
     };
     ctx.cluster.edit_settings_conditions(ready).await
-}
-
-const KEY: &str = "settings";
-
-/// What to do after a failure.
-#[allow(clippy::needless_pass_by_value, reason = "the controller's own signature")]
-pub fn on_error(_: Arc<Guarded<LockboxSettings>>, error: &Error, ctx: Arc<Context>) -> Requeue {
-    if error.is_conflict() {
-        return Requeue::requeue(Retries::conflict());
-    }
-    tracing::warn!(%error, "the LockboxSettings will be looked at again");
-    Requeue::requeue(ctx.retries.failed(KEY))
 }
 
 /// The status that the settings should have.

@@ -27,7 +27,7 @@ use tokio::{
 use super::{
     Context, Guarded,
     retry::Retries,
-    watches::{healthy, stored},
+    watches::{stored, without_errors},
 };
 use crate::cluster::{Cluster, Error, named_by};
 use lockbox_api::{LockboxRequest, Principal, names};
@@ -178,8 +178,8 @@ pub async fn run(
         news.namespace(meta.namespace.as_deref().unwrap_or_default());
         future::ready(())
     };
-    let roles_told = healthy(role_changes).for_each(|role| tell(&role.metadata));
-    let bindings_told = healthy(binding_changes).for_each(|binding| tell(binding.meta()));
+    let roles_told = without_errors(role_changes).for_each(|role| tell(&role.metadata));
+    let bindings_told = without_errors(binding_changes).for_each(|binding| tell(binding.meta()));
     let views = Views {
         shared,
         news: news.clone(),

@@ -158,8 +158,10 @@ where
     PartialObjectMeta<K>: Resource<DynamicType = ()> + DeserializeOwned + Clone + std::fmt::Debug,
     K: Send + 'static,
 {
-    healthy(kube::runtime::watcher(api, config.page_size(SMALL_PAGE)).default_backoff().inspect(log).touched_objects())
-        .map(drop)
+    without_errors(
+        kube::runtime::watcher(api, config.page_size(SMALL_PAGE)).default_backoff().inspect(log).touched_objects(),
+    )
+    .map(drop)
 }
 
 /// Finds out what went, while the store still holds what was there before.
@@ -197,7 +199,7 @@ fn log<T>(event: &Result<T, watcher::Error>) {
 }
 
 /// Only what went well: failures are logged, and the watch starts again by itself.
-pub fn healthy<T>(stream: impl Stream<Item = Result<T, watcher::Error>>) -> impl Stream<Item = T> {
+pub fn without_errors<T>(stream: impl Stream<Item = Result<T, watcher::Error>>) -> impl Stream<Item = T> {
     stream.filter_map(|item| future::ready(item.ok()))
 }
 

@@ -5,7 +5,7 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{AssignedRole, duration::Duration, principal::Principal, rules, time::Moment};
+use super::{AssignedRole, duration::Duration, principal::Principal, rules, time::Moment, vocabulary::shown_as_stored};
 
 const ANOTHER: &str = "is immutable: delete this assignment and create another";
 
@@ -158,13 +158,4 @@ pub enum AssignmentAction {
     EndActivation,
 }
 
-impl AssignmentAction {
-    /// As it is stored, and as Events give it as their reason.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::CreateRoleAssignment => "CreateRoleAssignment",
-            Self::ActivateRoleAssignment => "ActivateRoleAssignment",
-            Self::EndActivation => "EndActivation",
-        }
-    }
-}
+shown_as_stored!(AssignmentType, AssignmentAction);

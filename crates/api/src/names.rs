@@ -1,11 +1,7 @@
 //! Names, labels and annotations that others rely on: chart, policies, documents, people.
 
-/// API group of the three kinds.
-pub const GROUP: &str = "lockbox.dev";
 /// The one `LockboxSettings`.
 pub const SETTINGS: &str = "default";
-/// Namespaces that no request may come from and no grant may reach, besides the operator's own.
-pub const PROTECTED_NAMESPACES: [&str; 3] = ["kube-system", "kube-public", "kube-node-lease"];
 
 /// Label of a grant's objects: name of the request.
 pub const REQUEST: &str = "lockbox.dev/request";

@@ -1,5 +1,7 @@
 //! `LockboxSettings`: the one configuration of Lockbox in a cluster.
 
+use std::fmt;
+
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::{CustomResource, KubeSchema, core::Message};
 use schemars::JsonSchema;
@@ -11,6 +13,7 @@ use super::{
     principal::{LONGEST_NAME, Principal},
     rules,
     time::Moment,
+    vocabulary::shown_as_stored,
 };
 
 /// Whether Lockbox is on, who the provider's people are, what can be asked for, and by which rules.
@@ -231,6 +234,8 @@ pub enum SupportPlan {
     ProfessionalDirect,
 }
 
+shown_as_stored!(SupportPlan, ApproverModel);
+
 /// The provider's people.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
 pub struct Provider {
@@ -437,6 +442,14 @@ pub struct GroupResource {
     /// Plural name of the kind, such as pods.
     #[schemars(length(min = 1, max = 63), regex(pattern = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"))]
     pub resource: String,
+}
+
+/// As on the command line of kubectl: `deployments.apps`.
+impl fmt::Display for GroupResource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.resource)?;
+        if self.group.is_empty() { Ok(()) } else { write!(f, ".{}", self.group) }
+    }
 }
 
 /// Something that can be asked for: a `ClusterRole` and its limits.

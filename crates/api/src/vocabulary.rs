@@ -1,9 +1,32 @@
 //! The field's words, each an enumeration that all kinds share.
 
-use std::fmt;
-
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+/// Shows the words of an enumeration as they are stored, which is how they are declared.
+macro_rules! shown_as_stored {
+    ($($kind:ty),+) => {$(
+        impl std::fmt::Display for $kind {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                std::fmt::Debug::fmt(self, f)
+            }
+        }
+    )+};
+}
+pub(crate) use shown_as_stored;
+
+shown_as_stored!(
+    Origin,
+    Circumstance,
+    Scope,
+    Verdict,
+    Phase,
+    RuleEffect,
+    GrantForm,
+    AuditAction,
+    PrincipalKind,
+    AssignedRole
+);
 
 /// What started a request.
 #[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -144,12 +167,6 @@ impl Phase {
     }
 }
 
-impl fmt::Display for Phase {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Debug::fmt(self, f)
-    }
-}
-
 /// What a rule does, and what all of them came to.
 #[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum RuleEffect {
@@ -215,12 +232,6 @@ pub enum AuditAction {
     EndOverdue,
 }
 
-impl fmt::Display for AuditAction {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Debug::fmt(self, f)
-    }
-}
-
 /// What a requester's identity must be: isolated or with multi-factor authentication (Any), one of them (`MultiFactor`,
 /// Isolated), or Both.
 #[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -245,12 +256,6 @@ pub enum PrincipalKind {
     Group,
 }
 
-impl fmt::Display for PrincipalKind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Debug::fmt(self, f)
-    }
-}
-
 /// The role that a `RoleAssignment` gives.
 #[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum AssignedRole {
@@ -260,10 +265,4 @@ pub enum AssignedRole {
     LockboxApprover,
     /// Global Administrator of the tenant: approves tenant requests, switches Lockbox on and off.
     GlobalAdministrator,
-}
-
-impl fmt::Display for AssignedRole {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Debug::fmt(self, f)
-    }
 }

@@ -151,7 +151,7 @@ fn judge(
         return Err((
             "RoleDoesNotCount",
             format!(
-                "under spec.approvals.model {model:?} of the LockboxSettings the role LockboxApprover does not count"
+                "under spec.approvals.model {model} of the LockboxSettings the role LockboxApprover does not count"
             ),
         ));
     }

@@ -37,11 +37,9 @@ pub fn derive(status: &mut LockboxRequestStatus, generation: Option<i64>, now: M
     let ended = phase.is_terminal();
 
     let jit = match &status.jit {
-        Some(jit) => (
-            Truth::from(jit.verdict == lockbox_api::RuleEffect::Permit),
-            format!("{:?}", jit.verdict),
-            jit.message.clone(),
-        ),
+        Some(jit) => {
+            (Truth::from(jit.verdict == lockbox_api::RuleEffect::Permit), jit.verdict.to_string(), jit.message.clone())
+        }
         None if ended => (Truth::False, reason.clone(), message.clone()),
         None => (Truth::Unknown, reason.clone(), message.clone()),
     };

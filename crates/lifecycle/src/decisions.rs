@@ -87,7 +87,7 @@ pub(crate) fn customer(facts: &Facts<'_>, state: &Notified<'_>, now: Moment) -> 
                 user,
                 Phase::CustomerNotified,
                 reason,
-                format!("{verdict:?} by {user} does not count: {why}"),
+                format!("{verdict} by {user} does not count: {why}"),
             )),
             (Ok(through), Verdict::Approve) => tally.happenings.push(happening(
                 AuditAction::ApproveLockboxRequest,
@@ -295,7 +295,7 @@ pub fn internal(facts: &Facts<'_>, demanded: &[InternalApproval]) -> Tally {
                 user,
                 phase,
                 reason,
-                format!("internal {verdict:?} by {user} does not count: {why}"),
+                format!("internal {verdict} by {user} does not count: {why}"),
             )),
             (Ok(()), Verdict::Approve) => tally.happenings.push(happening(
                 AuditAction::ApproveInternally,

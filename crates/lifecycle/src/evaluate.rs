@@ -2,6 +2,8 @@
 
 use std::fmt::Write as _;
 
+use http::Uri;
+
 use super::{
     access::{self, Access, Extent, KindScope},
     approvers::{self, Snapshot, Subject},
@@ -250,14 +252,14 @@ fn exclusion(facts: &Facts<'_>, settings: &LockboxSettingsSpec, reason: Reason) 
         return rejected(
             Reason::ExclusionNotAllowed,
             format!(
-                "spec.circumstance: {} may not record {circumstance:?}; spec.exclusions.allowed of the LockboxSettings says who may. An exclusion grants nothing: for access, ask with circumstance Standard.",
+                "spec.circumstance: {} may not record {circumstance}; spec.exclusions.allowed of the LockboxSettings says who may. An exclusion grants nothing: for access, ask with circumstance Standard.",
                 request.requester.username
             ),
         );
     }
     let incident = request.incident.as_ref().map_or("", |incident| incident.id.as_str());
     let mut message = format!(
-        "{} recorded {circumstance:?} for incident {incident}: no approval is asked for, and nothing is granted here.",
+        "{} recorded {circumstance} for incident {incident}: no approval is asked for, and nothing is granted here.",
         request.requester.username
     );
     if circumstance == Circumstance::LegalDemand
@@ -291,7 +293,7 @@ fn check_requester(request: &LockboxRequestSpec, settings: &LockboxSettingsSpec)
         return Err(rejected(
             Reason::OriginNotAccepted,
             format!(
-                "spec.origin: {:?} is not accepted here; spec.origins of the LockboxSettings accepts {:?}.",
+                "spec.origin: {} is not accepted here; spec.origins of the LockboxSettings accepts {:?}.",
                 request.origin, settings.origins
             ),
         ));
@@ -390,7 +392,7 @@ fn check_level<'a>(
             format!(
                 "spec.accessLevel: {} is not in spec.accessLevels of the LockboxSettings, which has {}.",
                 request.access_level,
-                list(&known)
+                or_none(&known)
             ),
         ));
     };
@@ -410,7 +412,7 @@ fn check_level<'a>(
                 "spec.accessLevel: {} does not go with service {}; allowed there: {}.",
                 level.name,
                 service.name,
-                list(&allowed)
+                or_none(&allowed)
             ),
         ));
     }
@@ -418,7 +420,7 @@ fn check_level<'a>(
         return Err(rejected(
             Reason::ScopeNotAllowed,
             format!(
-                "spec.scope: {:?} does not go with service {}; allowed there: {:?}.",
+                "spec.scope: {} does not go with service {}; allowed there: {:?}.",
                 request.scope, service.name, service.scopes
             ),
         ));
@@ -427,20 +429,12 @@ fn check_level<'a>(
         !service.resources.iter().any(|kind| kind.group == object.group && kind.resource == object.resource)
     });
     if let Some(object) = outside {
-        let kinds: Vec<_> = service
-            .resources
-            .iter()
-            .map(|kind| {
-                if kind.group.is_empty() { kind.resource.clone() } else { format!("{}.{}", kind.resource, kind.group) }
-            })
-            .collect();
-        let kinds: Vec<_> = kinds.iter().map(String::as_str).collect();
         return Err(rejected(
             Reason::ResourceNotAllowed,
             format!(
                 "spec.resources: {object} does not belong to service {}, which has {}.{}",
                 service.name,
-                list(&kinds),
+                or_none(&service.resources),
                 services::hint(object, &service.resources).map(|hint| format!(" {hint}")).unwrap_or_default()
             ),
         ));
@@ -457,13 +451,14 @@ fn check_ticket(request: &LockboxRequestSpec, settings: &LockboxSettingsSpec) ->
     for (field, url) in links {
         let Some(url) = url else { continue };
         let host = host_of(url);
-        if !hosts.iter().any(|known| known.eq_ignore_ascii_case(host)) {
-            let known: Vec<_> = hosts.iter().map(String::as_str).collect();
+        let is_known = |host: &String| hosts.iter().any(|known| known.eq_ignore_ascii_case(host));
+        if !host.as_ref().is_some_and(is_known) {
             return Err(rejected(
                 Reason::UnknownHost,
                 format!(
-                    "{field}: links point to hosts in spec.supportPortal.hosts of the LockboxSettings ({}), not to {host}.",
-                    list(&known)
+                    "{field}: links point to hosts in spec.supportPortal.hosts of the LockboxSettings ({}), not to {}.",
+                    or_none(hosts),
+                    host.as_deref().unwrap_or("one that cannot be read")
                 ),
             ));
         }
@@ -482,15 +477,10 @@ fn check_ticket(request: &LockboxRequestSpec, settings: &LockboxSettingsSpec) ->
     }
 }
 
-/// The host of an https URL: what stands between the scheme and a port, a path, a query or a fragment.
-pub(super) fn host_of(url: &str) -> &str {
-    let rest = url.strip_prefix("https://").unwrap_or(url);
-    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
-    let host = authority.rsplit('@').next().unwrap_or_default();
-    if host.starts_with('[') {
-        return host.split_inclusive(']').next().unwrap_or(host);
-    }
-    host.split(':').next().unwrap_or_default()
+/// The host of a URL by RFC 3986. Browsers go beyond it (they take `\` for `/`, and leave out tabs and line breaks): a
+/// URL that needs them has none here.
+fn host_of(url: &str) -> Option<String> {
+    url.parse::<Uri>().ok()?.host().map(str::to_owned)
 }
 
 fn check_duration(
@@ -554,7 +544,7 @@ fn check_access(facts: &Facts<'_>, service: &Service, level: &AccessLevel) -> Re
         return Err(rejected(
             Reason::AccessLevelUnusable,
             format!(
-                "Access level {} of service {} is not fit for scope {:?}: {}.",
+                "Access level {} of service {} is not fit for scope {}: {}.",
                 level.name,
                 service.name,
                 request.scope,
@@ -565,9 +555,10 @@ fn check_access(facts: &Facts<'_>, service: &Service, level: &AccessLevel) -> Re
     Ok(access)
 }
 
-/// Names in a sentence.
-fn list(names: &[&str]) -> String {
-    if names.is_empty() { "none".into() } else { names.join(", ") }
+/// All of them, or that there is none.
+fn or_none<T: ToString>(items: &[T]) -> String {
+    let items: Vec<_> = items.iter().map(T::to_string).collect();
+    if items.is_empty() { "none".into() } else { items.join(", ") }
 }
 
 #[cfg(test)]
@@ -580,12 +571,38 @@ mod tests {
             ("https://support.example/123", "support.example"),
             ("https://support.example:8443/123", "support.example"),
             ("https://support.example@evil.example/123", "evil.example"),
+            ("https://support.example:443@evil.example/123", "evil.example"),
+            ("https://a@b@evil.example/", "evil.example"),
             ("https://evil.example?https://support.example/", "evil.example"),
             ("https://evil.example#support.example", "evil.example"),
+            ("https://evil.example/@support.example", "evil.example"),
+            ("https://SUPPORT.example/", "SUPPORT.example"),
+            ("HTTPS://evil.example/https://support.example/", "evil.example"),
+            ("https://xn--spport-3ya.example/", "xn--spport-3ya.example"),
+            ("https://support.example./", "support.example."),
             ("https://[::1]:443/x", "[::1]"),
-            ("https://", ""),
         ] {
-            assert_eq!(host_of(url), host, "{url}");
+            assert_eq!(host_of(url).as_deref(), Some(host), "{url}");
+        }
+    }
+
+    #[test]
+    fn a_link_that_browsers_read_in_their_own_way_has_no_host() {
+        for url in [
+            "https://",
+            "https:///support.example",
+            r"https://evil.example\@support.example/",
+            r"https://support.example\@evil.example/",
+            "https://evil.example\t@support.example/",
+            "https://sup\tport.example/",
+            "https://support.example\n.evil.example/",
+            " https://support.example/",
+            "https://süpport.example/",
+            "https://ｓupport.example/",
+            "https://support%2Eexample/",
+            "https://support.example%00.evil.example/",
+        ] {
+            assert_eq!(host_of(url), None, "{url}");
         }
     }
 }

@@ -216,11 +216,11 @@ fn misses(wanted: &Match, request: &LockboxRequestSpec, service: &str, level: &A
     };
     let resources = request.resources.as_deref().unwrap_or_default();
     if let Some(scopes) = &wanted.scopes {
-        check(scopes.contains(&request.scope), format!("scopes: {scopes:?} does not hold {:?}", request.scope));
+        check(scopes.contains(&request.scope), format!("scopes: {scopes:?} does not hold {}", request.scope));
     }
     if let Some(form) = wanted.resources {
         let is = if resources.is_empty() { GrantForm::Whole } else { GrantForm::Named };
-        check(form == is, format!("resources: wants {form:?}, the request is {is:?}"));
+        check(form == is, format!("resources: wants {form}, the request is {is}"));
     }
     if let Some(kinds) = &wanted.kinds {
         let fits = !resources.is_empty()
@@ -236,7 +236,7 @@ fn misses(wanted: &Match, request: &LockboxRequestSpec, service: &str, level: &A
         check(levels.contains(&level.name), format!("accessLevels: does not hold {}", level.name));
     }
     if let Some(origins) = &wanted.origins {
-        check(origins.contains(&request.origin), format!("origins: does not hold {:?}", request.origin));
+        check(origins.contains(&request.origin), format!("origins: does not hold {}", request.origin));
     }
     if let Some(groups) = &wanted.requester_groups {
         check(

@@ -87,7 +87,7 @@ impl PeopleBinding {
     /// Its name, which follows from what it says: a binding that should say something else is another one.
     pub fn name(&self) -> String {
         let says = format!(
-            "{}\n{}\n{:?}\n{}",
+            "{}\n{}\n{}\n{}",
             self.namespace.as_deref().unwrap_or_default(),
             self.role.short(),
             self.principal.kind,

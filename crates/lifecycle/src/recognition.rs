@@ -112,8 +112,7 @@ pub fn remember(
         } else {
             ""
         };
-        let type_ = spec.type_;
-        let message = format!("{type_:?} {:?} for {}{doubt}", spec.role, spec.principal);
+        let message = format!("{} {} for {}{doubt}", spec.type_, spec.role, spec.principal);
         add(status, created, AssignmentAction::CreateRoleAssignment, by, &message);
     }
     if let (true, Some(at), Some(until), Some(activation)) =
@@ -121,13 +120,13 @@ pub fn remember(
     {
         // The policies let nobody but the principal write it.
         let why = activation.justification.split_whitespace().collect::<Vec<_>>().join(" ");
-        let message = format!("{:?} until {}: {why}", spec.role, text(until));
+        let message = format!("{} until {}: {why}", spec.role, text(until));
         add(status, at, AssignmentAction::ActivateRoleAssignment, Some(&spec.principal.name), &message);
     }
     if let Some(until) = status.active_until.filter(|until| now >= *until) {
         let last = status.history.last().map(|last| (last.action, last.at));
         if last != Some((AssignmentAction::EndActivation, until)) {
-            add(status, until, AssignmentAction::EndActivation, None, &format!("{:?} ended by the clock", spec.role));
+            add(status, until, AssignmentAction::EndActivation, None, &format!("{} ended by the clock", spec.role));
         }
     }
     let new = status.history.get(had..).unwrap_or_default().to_vec();
@@ -237,7 +236,7 @@ mod tests {
     fn words(entries: &[AssignmentEntry]) -> Vec<String> {
         let word = |entry: &AssignmentEntry| {
             let actor = entry.actor.as_deref().unwrap_or("-");
-            format!("{} {} {actor}: {}", entry.sequence, entry.action.as_str(), entry.message)
+            format!("{} {} {actor}: {}", entry.sequence, entry.action, entry.message)
         };
         entries.iter().map(word).collect()
     }

@@ -74,7 +74,7 @@ pub fn enabled(settings: &LockboxSettingsSpec) -> Result<(), Off> {
         return Err(Off {
             reason: Reason::SupportPlanTooLow,
             message: format!(
-                "Customer Lockbox needs a support plan of at least Developer; spec.supportPlan of the LockboxSettings is {:?}.",
+                "Customer Lockbox needs a support plan of at least Developer; spec.supportPlan of the LockboxSettings is {}.",
                 settings.support_plan
             ),
         });

@@ -16,7 +16,7 @@ pub const MOST_FINISHED: usize = 64;
 
 /// Name of a principal's Role, and of its binding: it follows from the principal.
 pub fn name(principal: &Principal) -> String {
-    let digest = sha256(&format!("{:?}\n{}", principal.kind, principal.name));
+    let digest = sha256(&format!("{}\n{}", principal.kind, principal.name));
     format!("lockbox-view-{}", digest.get(7..39).unwrap_or_default())
 }
 

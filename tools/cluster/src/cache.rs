@@ -54,8 +54,7 @@ pub(crate) fn digest(texts: &[&str]) -> String {
         hash.update(text.len().to_le_bytes());
         hash.update(text);
     }
-    let bytes = hash.finalize();
-    format!("{:016x}", bytes.iter().take(8).fold(0, |number: u64, byte| number << 8 | u64::from(*byte)))
+    base16ct::lower::encode_string(&hash.finalize()[..8])
 }
 
 /// The last `lines` lines of a file, or why they cannot be shown.

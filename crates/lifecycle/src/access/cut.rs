@@ -3,13 +3,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use k8s_openapi::api::rbac::v1::PolicyRule;
 
 use super::{
-    Access, Extent, MAX_LEFT_OUT, MAX_SENTENCE, Names, Unfit,
+    Access, Extent, MAX_LEFT_OUT, MAX_SENTENCE, Names, Unfit, items,
     kind::{is_elsewhere, is_namespaces},
-    list,
     powers::{Kind, MAX_WEIGHT, Powers, Reach, weight},
     words::{self, show_kind},
 };
-use crate::text::clip;
+use crate::text::{clip, list};
 use lockbox_api::{Scope, request::NamedObject, settings::GroupResource};
 
 /// Cuts the rules of an access level's `ClusterRole` down to what is asked for. The result never allows more than
@@ -73,9 +72,9 @@ fn siblings<'a>(
     std::iter::once(own).chain(alike.filter(move |_| shares))
 }
 
-/// Why something of an access level is not granted, in the order in which it is told.
+/// Omission something of an access level is not granted, in the order in which it is told.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Why {
+enum Omission {
     Watch,
     Wildcard,
     NotAResource,
@@ -94,20 +93,20 @@ struct Cutter {
     powers: Powers,
     /// Group, kind without subresource, and name of what the result allows something on.
     reached: BTreeSet<(String, String, String)>,
-    left_out: BTreeMap<(Why, Kind), BTreeSet<String>>,
+    left_out: BTreeMap<(Omission, Kind), BTreeSet<String>>,
 }
 
 impl Cutter {
     fn rule(&mut self, rule: &PolicyRule) {
-        for path in list(rule.non_resource_urls.as_ref()) {
+        for path in items(rule.non_resource_urls.as_ref()) {
             let kind = Kind { group: String::new(), resource: path.clone() };
-            self.leave_out_all(Why::NotAResource, &kind, &rule.verbs);
+            self.leave_out_all(Omission::NotAResource, &kind, &rule.verbs);
         }
-        let written = list(rule.resource_names.as_ref());
+        let written = items(rule.resource_names.as_ref());
         let level_names: Option<BTreeSet<&str>> =
             (!written.is_empty()).then(|| written.iter().map(String::as_str).filter(|name| !name.is_empty()).collect());
-        for group in list(rule.api_groups.as_ref()) {
-            for resource in list(rule.resources.as_ref()) {
+        for group in items(rule.api_groups.as_ref()) {
+            for resource in items(rule.resources.as_ref()) {
                 let kind = Kind { group: group.clone(), resource: resource.clone() };
                 self.kind(&kind, &rule.verbs, level_names.as_ref());
             }
@@ -118,22 +117,22 @@ impl Cutter {
         let (base, subresource) =
             kind.resource.split_once('/').map_or((&*kind.resource, ""), |(base, sub)| (base, sub));
         if kind.group.contains('*') || kind.resource.contains('*') {
-            return self.leave_out_all(Why::Wildcard, kind, verbs);
+            return self.leave_out_all(Omission::Wildcard, kind, verbs);
         }
         if base.is_empty() {
-            return self.leave_out_all(Why::Malformed, kind, verbs);
+            return self.leave_out_all(Omission::Malformed, kind, verbs);
         }
         let asked = match &self.names {
             None => None,
             Some(names) => match names.get(&(kind.group.clone(), base.to_owned())) {
-                None => return self.leave_out_all(Why::NotRequested, kind, verbs),
+                None => return self.leave_out_all(Omission::NotRequested, kind, verbs),
                 asked => asked,
             },
         };
         // In scope Tenant, a role for the whole of a namespaced kind is meant: every namespace.
         let elsewhere = is_elsewhere(&kind.group, base, self.scope);
         if elsewhere && (asked.is_some() || self.scope == Scope::Subscription) {
-            return self.leave_out_all(Why::OtherScope, kind, verbs);
+            return self.leave_out_all(Omission::OtherScope, kind, verbs);
         }
         let reach = match (level_names, asked) {
             (None, None) => Reach::All,
@@ -145,26 +144,27 @@ impl Cutter {
         };
         // An empty list of names would mean all.
         if matches!(&reach, Reach::Only(names) if names.is_empty()) {
-            let why = if level_names.is_some_and(BTreeSet::is_empty) { Why::Malformed } else { Why::OtherNames };
+            let why =
+                if level_names.is_some_and(BTreeSet::is_empty) { Omission::Malformed } else { Omission::OtherNames };
             return self.leave_out_all(why, kind, verbs);
         }
         let named = asked.is_some();
         let base = base.to_owned();
         for verb in verbs {
             let why = match verb.as_str() {
-                "" => Some(Why::Malformed),
-                verb if verb.contains('*') => Some(Why::Wildcard),
-                "watch" => Some(Why::Watch),
+                "" => Some(Omission::Malformed),
+                verb if verb.contains('*') => Some(Omission::Wildcard),
+                "watch" => Some(Omission::Watch),
                 // The name of a subresource's object is in the call: RBAC can compare it.
-                "create" if named && subresource.is_empty() => Some(Why::Nameless),
-                "deletecollection" if named => Some(Why::Nameless),
+                "create" if named && subresource.is_empty() => Some(Omission::Nameless),
+                "deletecollection" if named => Some(Omission::Nameless),
                 // No Role in a namespace reaches them.
                 "create" | "list" | "deletecollection"
                     if self.scope == Scope::Subscription
                         && subresource.is_empty()
                         && is_namespaces(&kind.group, &base) =>
                 {
-                    Some(Why::OtherScope)
+                    Some(Omission::OtherScope)
                 }
                 _ => None,
             };
@@ -173,7 +173,7 @@ impl Cutter {
                 continue;
             }
             if named && verb == "list" && subresource.is_empty() {
-                self.leave_out(Why::OneByOne, kind, verb);
+                self.leave_out(Omission::OneByOne, kind, verb);
             }
             if let Reach::Only(names) = &reach {
                 self.reached.extend(names.iter().map(|name| (kind.group.clone(), base.clone(), name.clone())));
@@ -182,11 +182,11 @@ impl Cutter {
         }
     }
 
-    fn leave_out(&mut self, why: Why, kind: &Kind, verb: &str) {
+    fn leave_out(&mut self, why: Omission, kind: &Kind, verb: &str) {
         self.left_out.entry((why, kind.clone())).or_default().insert(verb.to_owned());
     }
 
-    fn leave_out_all(&mut self, why: Why, kind: &Kind, verbs: &[String]) {
+    fn leave_out_all(&mut self, why: Omission, kind: &Kind, verbs: &[String]) {
         for verb in verbs {
             self.leave_out(why, kind, verb);
         }
@@ -220,8 +220,8 @@ impl Cutter {
 fn covered_kinds(rules: &[PolicyRule]) -> Vec<String> {
     let mut kinds = BTreeSet::new();
     for rule in rules {
-        for group in list(rule.api_groups.as_ref()) {
-            for resource in list(rule.resources.as_ref()) {
+        for group in items(rule.api_groups.as_ref()) {
+            for resource in items(rule.resources.as_ref()) {
                 let base = resource.split('/').next().unwrap_or_default();
                 kinds.insert(show_kind(group, base));
             }
@@ -232,10 +232,10 @@ fn covered_kinds(rules: &[PolicyRule]) -> Vec<String> {
 
 /// What is left out, in words: a sentence for each reason and set of verbs. Kinds that nobody asked for are not told:
 /// an approver would read of little else.
-fn sentences(left_out: BTreeMap<(Why, Kind), BTreeSet<String>>) -> Vec<String> {
-    let mut grouped: BTreeMap<(Why, BTreeSet<String>), BTreeSet<String>> = BTreeMap::new();
+fn sentences(left_out: BTreeMap<(Omission, Kind), BTreeSet<String>>) -> Vec<String> {
+    let mut grouped: BTreeMap<(Omission, BTreeSet<String>), BTreeSet<String>> = BTreeMap::new();
     for ((why, kind), verbs) in left_out {
-        let shown = if why == Why::NotAResource {
+        let shown = if why == Omission::NotAResource {
             words::plain(&kind.resource)
         } else {
             show_kind(&kind.group, &kind.resource)
@@ -245,21 +245,21 @@ fn sentences(left_out: BTreeMap<(Why, Kind), BTreeSet<String>>) -> Vec<String> {
     let sentences = grouped
         .into_iter()
         .filter_map(|((why, verbs), kinds)| {
-            let verbs = words::list(&verbs.iter().map(|verb| words::plain(verb)).collect::<Vec<_>>(), 80);
-            let kinds = words::list(&kinds.into_iter().collect::<Vec<_>>(), 280);
+            let verbs = list(&verbs.iter().map(|verb| words::plain(verb)).collect::<Vec<_>>(), 80);
+            let kinds = list(&kinds.into_iter().collect::<Vec<_>>(), 280);
             let sentence = match why {
                 // Of every kind: which ones does not matter.
-                Why::Watch => "watch: never granted, because a watch goes on after the access has ended".to_owned(),
-                Why::Wildcard => format!("{verbs} {kinds}: never granted: a wildcard"),
-                Why::NotAResource => format!("{verbs} {kinds}: never granted: a path, and no resource"),
-                Why::Malformed => format!("{verbs} {kinds}: never granted: an empty name would stand for all"),
-                Why::OtherScope => format!("{verbs} {kinds}: does not belong to this scope"),
-                Why::Nameless => format!("{verbs} {kinds}: cannot be limited to the named objects"),
-                Why::OneByOne => format!(
+                Omission::Watch => "watch: never granted, because a watch goes on after the access has ended".to_owned(),
+                Omission::Wildcard => format!("{verbs} {kinds}: never granted: a wildcard"),
+                Omission::NotAResource => format!("{verbs} {kinds}: never granted: a path, and no resource"),
+                Omission::Malformed => format!("{verbs} {kinds}: never granted: an empty name would stand for all"),
+                Omission::OtherScope => format!("{verbs} {kinds}: does not belong to this scope"),
+                Omission::Nameless => format!("{verbs} {kinds}: cannot be limited to the named objects"),
+                Omission::OneByOne => format!(
                     "{verbs} {kinds} in general: a list shows one named object at a time, with --field-selector metadata.name=NAME"
                 ),
-                Why::OtherNames => format!("{verbs} {kinds}: the access level is limited to objects of other names"),
-                Why::NotRequested => return None,
+                Omission::OtherNames => format!("{verbs} {kinds}: the access level is limited to objects of other names"),
+                Omission::NotRequested => return None,
             };
             Some(clip(&sentence, MAX_SENTENCE))
         })

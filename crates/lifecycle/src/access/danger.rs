@@ -3,11 +3,11 @@ use std::collections::BTreeMap;
 use k8s_openapi::api::rbac::v1::PolicyRule;
 
 use super::{
-    list as items,
+    items,
     powers::{MAX_WEIGHT, weight},
-    words::{is_plain, list_by, plain, show_kind},
+    words::{is_plain, plain, show_kind},
 };
-use crate::text::clip;
+use crate::text::{clip, list_by};
 use lockbox_api::{Scope, settings::ExtraRight};
 
 // The lists below stand a second time in the chart (`lockbox.grantable.variables`), where policies

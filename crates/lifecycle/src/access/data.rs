@@ -3,10 +3,10 @@ use k8s_openapi::api::rbac::v1::PolicyRule;
 use super::{
     MAX_LEFT_OUT, MAX_SENTENCE,
     danger::READ_VERBS,
-    list as items,
-    words::{at_most, list, show_kind},
+    items,
+    words::{at_most, show_kind},
 };
-use crate::text::clip;
+use crate::text::{clip, list};
 
 /// Kinds whose objects hold customer data, or lead to it, with any verb.
 const DATA: &[(&str, &[&str])] = &[

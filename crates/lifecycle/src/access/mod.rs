@@ -107,8 +107,8 @@ pub fn effect(level: &AccessLevel, access: &Access) -> Effect {
 fn reasons(level: &AccessLevel, access: &Access) -> Vec<String> {
     let granted = |group: &str, resource: &str, verb: &String| {
         access.rules.iter().any(|rule| {
-            list(rule.api_groups.as_ref()).iter().any(|of| of == group)
-                && list(rule.resources.as_ref()).iter().any(|kind| kind == resource)
+            items(rule.api_groups.as_ref()).iter().any(|of| of == group)
+                && items(rule.resources.as_ref()).iter().any(|kind| kind == resource)
                 && rule.verbs.contains(verb)
         })
     };
@@ -144,7 +144,7 @@ pub fn hash(form: GrantForm, scope: Scope, rules: &[PolicyRule]) -> String {
 }
 
 /// The list, or none: RBAC makes no difference between an absent and an empty one.
-fn list(items: Option<&Vec<String>>) -> &[String] {
+fn items(items: Option<&Vec<String>>) -> &[String] {
     items.map_or(&[], Vec::as_slice)
 }
 

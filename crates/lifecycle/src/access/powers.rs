@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use k8s_openapi::api::rbac::v1::PolicyRule;
 use serde_json::{Value, json};
 
-use super::{list, words::stands_alone};
+use super::{items, words::stands_alone};
 
 /// Rules that spell out to more calls than this have no normal form: groups × resources × verbs × names.
 pub(super) const MAX_WEIGHT: usize = 16_384;
@@ -42,12 +42,12 @@ impl Powers {
         }
         let mut powers = Self::default();
         for rule in rules {
-            let names = list(rule.resource_names.as_ref());
+            let names = items(rule.resource_names.as_ref());
             for (kind, verb) in calls(rule) {
                 let reach = if names.is_empty() { Reach::All } else { Reach::Only(names.iter().cloned().collect()) };
                 powers.allow(kind, verb, reach);
             }
-            for path in list(rule.non_resource_urls.as_ref()) {
+            for path in items(rule.non_resource_urls.as_ref()) {
                 if !rule.verbs.is_empty() {
                     powers.paths.entry(path.clone()).or_default().extend(rule.verbs.iter().cloned());
                 }
@@ -137,8 +137,8 @@ pub(super) fn canonical(rules: &[PolicyRule]) -> Value {
 
 /// Every kind and verb of a rule.
 fn calls(rule: &PolicyRule) -> impl Iterator<Item = (Kind, &str)> {
-    list(rule.api_groups.as_ref()).iter().flat_map(move |group| {
-        list(rule.resources.as_ref()).iter().flat_map(move |resource| {
+    items(rule.api_groups.as_ref()).iter().flat_map(move |group| {
+        items(rule.resources.as_ref()).iter().flat_map(move |resource| {
             let kind = Kind { group: group.clone(), resource: resource.clone() };
             rule.verbs.iter().map(move |verb| (kind.clone(), verb.as_str()))
         })
@@ -148,11 +148,11 @@ fn calls(rule: &PolicyRule) -> impl Iterator<Item = (Kind, &str)> {
 /// How many calls rules spell out to.
 pub(super) fn weight(rules: &[PolicyRule]) -> usize {
     rules.iter().fold(0, |sum: usize, rule| {
-        let of_kinds = list(rule.api_groups.as_ref())
+        let of_kinds = items(rule.api_groups.as_ref())
             .len()
-            .saturating_mul(list(rule.resources.as_ref()).len())
-            .saturating_mul(list(rule.resource_names.as_ref()).len().max(1));
-        let of_paths = list(rule.non_resource_urls.as_ref()).len();
+            .saturating_mul(items(rule.resources.as_ref()).len())
+            .saturating_mul(items(rule.resource_names.as_ref()).len().max(1));
+        let of_paths = items(rule.non_resource_urls.as_ref()).len();
         sum.saturating_add(of_kinds.saturating_add(of_paths).saturating_mul(rule.verbs.len()))
     })
 }
@@ -166,11 +166,11 @@ fn tidied(rules: &[PolicyRule]) -> BTreeSet<Parts> {
         .iter()
         .map(|rule| {
             [
-                tidy(list(rule.api_groups.as_ref())),
-                tidy(list(rule.resources.as_ref())),
+                tidy(items(rule.api_groups.as_ref())),
+                tidy(items(rule.resources.as_ref())),
                 tidy(&rule.verbs),
-                tidy(list(rule.resource_names.as_ref())),
-                tidy(list(rule.non_resource_urls.as_ref())),
+                tidy(items(rule.resource_names.as_ref())),
+                tidy(items(rule.non_resource_urls.as_ref())),
             ]
         })
         .collect()

@@ -1,5 +1,6 @@
-use super::words::{list, plain};
+use super::words::plain;
 use crate::text::clip;
+use crate::text::list;
 use lockbox_api::{Scope, request::NamedObject};
 
 /// Why an access level cannot give what was asked for. The texts name the field and what to do next, and have at most

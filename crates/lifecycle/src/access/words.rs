@@ -4,14 +4,12 @@ use std::collections::BTreeSet;
 
 use k8s_openapi::api::rbac::v1::PolicyRule;
 
-use super::{MAX_RULES, MAX_SENTENCE, list as items};
-use crate::text::clip;
+use super::{MAX_RULES, MAX_SENTENCE, items};
+use crate::text::{clip, list_by};
 use lockbox_api::Scope;
 
 /// Characters of [`difference`].
 const MAX_DIFFERENCE: usize = 400;
-/// Room for "and N more" in a list that is cut short.
-const AND_MORE: usize = 20;
 
 /// What a kind is used for, where its name does not say so to somebody who does not know Kubernetes: group, resource,
 /// the verbs that the words are true of (none: any), the words.
@@ -218,35 +216,6 @@ pub(super) fn is_plain(c: char) -> bool {
     c.is_ascii_alphanumeric() || "-._:/*@+=~#%&?".contains(c)
 }
 
-/// Items with commas, as many as there is room for, and how many more there are.
-pub(super) fn list(items: &[String], room: usize) -> String {
-    list_by(items, ", ", room)
-}
-
-/// The same with another separator.
-pub(super) fn list_by(items: &[String], separator: &str, room: usize) -> String {
-    let mut text = String::new();
-    let mut length = 0;
-    for (index, item) in items.iter().enumerate() {
-        let left = items.len() - index;
-        let item_length = item.chars().count() + if index == 0 { 0 } else { separator.len() };
-        let reserve = if left > 1 { AND_MORE } else { 0 };
-        if length + item_length + reserve > room {
-            if index > 0 {
-                return format!("{text} and {left} more");
-            }
-            let first = clip(item, room.saturating_sub(reserve));
-            return if left > 1 { format!("{first} and {} more", left - 1) } else { first };
-        }
-        if index > 0 {
-            text.push_str(separator);
-        }
-        text.push_str(item);
-        length += item_length;
-    }
-    text
-}
-
 /// At most so many sentences; the last one says how many are missing.
 pub(super) fn at_most(mut sentences: Vec<String>, limit: usize) -> Vec<String> {
     if sentences.len() > limit {
@@ -395,23 +364,6 @@ mod tests {
         many[1] = rule(&[""], &["pods/exec"], &["create"], &[]);
         assert_eq!(words(&many[1..], Scope::Subscription), None);
         assert_eq!(words(&many[1..MAX_RULES - 1], Scope::Subscription).unwrap().len(), MAX_RULES);
-    }
-
-    #[test]
-    fn a_list_holds_what_there_is_room_for_and_says_how_many_more_there_are() {
-        let items = |lengths: &[usize]| -> Vec<_> {
-            lengths.iter().zip('a'..).map(|(length, letter)| letter.to_string().repeat(*length)).collect()
-        };
-        let room = 40;
-        // The last one needs no room for how many more there are.
-        assert_eq!(list(&items(&[2, 36]), room), format!("aa, {}", "b".repeat(36)));
-        assert_eq!(list(&items(&[2, 37]), room), "aa and 1 more");
-        assert_eq!(list(&items(&[room - AND_MORE, 60]), room), format!("{} and 1 more", "a".repeat(room - AND_MORE)));
-        assert_eq!(list(&items(&[room]), room), "a".repeat(room));
-        assert_eq!(list(&items(&[room + 1]), room), format!("{}…", "a".repeat(room - 1)));
-        let cut = "a".repeat(room - AND_MORE - 1);
-        assert_eq!(list(&items(&[60, 60, 60]), room), format!("{cut}… and 2 more"));
-        assert_eq!(list(&[], room), "");
     }
 
     #[test]

@@ -14,7 +14,7 @@ pub use hint::hint;
 pub use problems::problems;
 pub use review::{benchmark, review};
 
-use lockbox_api::settings::{GroupResource, LockboxSettingsSpec, PreviewOptIn, Service, Stage};
+use lockbox_api::settings::{LockboxSettingsSpec, PreviewOptIn, Service, Stage};
 
 /// The services of a cluster: the built-in ones and those of the settings, which override a built-in one of the same
 /// name as a whole, aliases included.
@@ -134,11 +134,6 @@ pub fn opted_in(settings: &LockboxSettingsSpec, service: &Service) -> bool {
             settings.preview_services.names.iter().any(|name| *name == service.name || service.aliases.contains(name))
         }
     }
-}
-
-/// How a kind is written in a sentence, and on kubectl's command line: `deployments.apps`.
-fn spelled(kind: &GroupResource) -> String {
-    if kind.group.is_empty() { kind.resource.clone() } else { format!("{}.{}", kind.resource, kind.group) }
 }
 
 #[cfg(test)]

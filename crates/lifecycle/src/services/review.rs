@@ -1,6 +1,7 @@
 //! The review that the benchmark asks for (M16): for each service, whether Lockbox applies to it here, and why.
 
-use super::{Catalogue, opted_in, spelled, stage_for};
+use super::{Catalogue, opted_in, stage_for};
+use crate::text::{clip, list};
 use lockbox_api::settings::{
     Benchmark, GroupResource, LockboxSettingsSpec, PreviewOptIn, Service, ServiceStatus, Stage,
 };
@@ -10,9 +11,9 @@ const MOST: usize = 128;
 /// Most characters of a reason: the schema's bound.
 const LONGEST: usize = 320;
 /// Room for a list of kinds within a reason, in characters.
-const ROOM: usize = 100;
+const ROOM: usize = 120;
 /// Room for a list of access levels within a reason, in characters.
-const ROOM_FOR_LEVELS: usize = 50;
+const ROOM_FOR_LEVELS: usize = 70;
 
 /// For each service whether Lockbox applies to it in this cluster, and why, in a sentence. `served` says whether the
 /// cluster serves a kind.
@@ -25,7 +26,7 @@ pub fn review(settings: &LockboxSettingsSpec, served: &dyn Fn(&GroupResource) ->
             ServiceStatus {
                 stage: service.stage,
                 applies,
-                reason: clipped(reason),
+                reason: clip(&reason, LONGEST),
                 name: service.name,
                 display_name: service.display_name,
             }
@@ -58,22 +59,22 @@ fn verdict(
     if here.is_empty() {
         return (
             false,
-            format!("Not applicable here: this cluster serves none of its kinds ({}).", listed(spelt(&missing), ROOM)),
+            format!("Not applicable here: this cluster serves none of its kinds ({}).", some(&missing, ROOM)),
         );
     }
     if !stages.open {
         return (false, format!("In preview and not opted in: {}.", how_to_opt_in(settings, service)));
     }
     let how = if stages.preview_in_use { "Applies, in preview and opted in" } else { "Applies" };
-    let kinds = listed(spelt(&here), ROOM);
+    let kinds = some(&here, ROOM);
     // What may be asked for matters more to a reviewer than which kinds are missing.
     let reason = if !stages.closed_levels.is_empty() {
-        let levels = listed(stages.closed_levels.into_iter().map(str::to_owned), ROOM_FOR_LEVELS);
+        let levels = some(&stages.closed_levels, ROOM_FOR_LEVELS);
         format!("{how}: this cluster serves {kinds}. Not for {levels}: not supported, or in preview and not opted in.")
     } else if missing.is_empty() {
         format!("{how}: this cluster serves {kinds}.")
     } else {
-        format!("{how}: this cluster serves {kinds}; not installed: {}.", listed(spelt(&missing), ROOM))
+        format!("{how}: this cluster serves {kinds}; not installed: {}.", some(&missing, ROOM))
     };
     (true, reason)
 }
@@ -123,48 +124,14 @@ fn how_to_opt_in(settings: &LockboxSettingsSpec, service: &Service) -> String {
     }
 }
 
-fn spelt(kinds: &[&GroupResource]) -> impl Iterator<Item = String> {
-    kinds.iter().map(|kind| spelled(kind))
-}
-
-/// As many items as fit into the room, then how many more there are. The first is there at any length.
-fn listed(items: impl Iterator<Item = String>, room: usize) -> String {
-    let mut text = String::new();
-    let mut left_out = 0;
-    for item in items {
-        if text.is_empty() {
-            text = item;
-        } else if left_out == 0 && text.chars().count() + item.chars().count() + 2 <= room {
-            text = format!("{text}, {item}");
-        } else {
-            left_out += 1;
-        }
-    }
-    if left_out == 0 { text } else { format!("{text} and {left_out} more") }
-}
-
-/// Cut to the schema's bound, which counts characters.
-fn clipped(reason: String) -> String {
-    if reason.chars().count() <= LONGEST {
-        return reason;
-    }
-    reason.chars().take(LONGEST - 1).chain(['…']).collect()
+/// As many as there is room for.
+fn some<T: ToString>(items: &[T], room: usize) -> String {
+    list(&items.iter().map(T::to_string).collect::<Vec<_>>(), room)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_list_holds_what_there_is_room_for_and_always_its_first() {
-        let listed = |items: &[&str], room| listed(items.iter().map(ToString::to_string), room);
-        assert_eq!(listed(&["aaa", "bbb"], 8), "aaa, bbb");
-        assert_eq!(listed(&["aaa", "bbb"], 7), "aaa and 1 more");
-        // Nothing is taken in after something was left out: the order stays.
-        assert_eq!(listed(&["aaa", "bbbbbbbb", "c", "d"], 8), "aaa and 3 more");
-        assert_eq!(listed(&["aaaaaaaaaa"], 3), "aaaaaaaaaa");
-        assert_eq!(listed(&[], 3), "");
-    }
 
     #[test]
     fn what_is_not_supported_says_what_to_use_instead_or_that_nobody_knows() {

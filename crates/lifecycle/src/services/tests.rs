@@ -4,7 +4,10 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
-use lockbox_api::{Scope, settings::ServiceStatus};
+use lockbox_api::{
+    Scope,
+    settings::{GroupResource, ServiceStatus},
+};
 
 /// Settings of the given fields.
 fn settings(fields: Value) -> LockboxSettingsSpec {
