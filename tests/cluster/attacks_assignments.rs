@@ -300,7 +300,8 @@ fn an_access_level_is_made_by_administrators_and_never_holds_what_outlives_or_wi
         ])
         .unwrap();
     let rob = world.user("rob@contoso.example", &[]);
-    let alone = "an access level (label lockbox.dev/access-level) may only be created and changed by Global Administrators";
+    let alone =
+        "an access level (label lockbox.dev/access-level) may only be created and changed by Global Administrators";
     eventually("Rob has his role", || {
         world.kubectl(&rob, &["auth", "can-i", "patch", "clusterroles"]).is_ok().then_some(())
     });

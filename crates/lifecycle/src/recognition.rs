@@ -186,7 +186,10 @@ fn can_count(
         }
     });
     if is_provider {
-        return Err(("Provider", "the principal belongs to the provider, and the provider's people cannot decide for the customer"));
+        return Err((
+            "Provider",
+            "the principal belongs to the provider, and the provider's people cannot decide for the customer",
+        ));
     }
     Ok(())
 }
