@@ -155,7 +155,7 @@ fn an_owner_does_not_become_global_administrator() {
     for namespace in ["kube-system", "lockbox-system"] {
         refused(
             try_create(world, &world.ada(), &assignment(namespace, "a", ALICE)),
-            &["no access to namespace", "so nobody approves it there"],
+            &["no access to namespace", "so there are no approvers for it"],
         );
     }
     refused(
@@ -300,7 +300,8 @@ fn an_access_level_is_made_by_administrators_and_never_holds_what_outlives_or_wi
         ])
         .unwrap();
     let rob = world.user("rob@contoso.example", &[]);
-    let alone = "an access level (label lockbox.dev/access-level) is made and changed by Global Administrators alone";
+    let alone =
+        "an access level (label lockbox.dev/access-level) may only be created and changed by Global Administrators";
     eventually("Rob has his role", || {
         world.kubectl(&rob, &["auth", "can-i", "patch", "clusterroles"]).is_ok().then_some(())
     });
@@ -390,7 +391,7 @@ fn the_definitions_of_our_kinds_are_changed_by_administrators_of_lockbox_alone()
     eventually("Cher has her role", || {
         world.kubectl(&cher, &["auth", "can-i", "delete", "customresourcedefinitions"]).is_ok().then_some(())
     });
-    let alone = "the definitions of Lockbox's kinds are changed by Global Administrators alone";
+    let alone = "only Global Administrators may change Lockbox's CRDs";
     let crd = "lockboxrequests.lockbox.dev";
     let without_status = r#"[{"op":"remove","path":"/spec/versions/0/subresources"}]"#;
     refused(world.kubectl(&cher, &["patch", "crd", crd, "--type=json", "-p", without_status]), &[alone]);

@@ -27,7 +27,7 @@ fn nobody_but_the_operator_writes_status_not_even_an_administrator_of_the_cluste
     let here = "written-status";
     world.subscription(here);
     world.ask(here, "sr-1");
-    let only = "status is written by the lockbox operator alone";
+    let only = "only the lockbox operator may write status";
     let admin = world.cluster.admin();
     for patch in [
         json!({"status": {"phase": "Approved"}}),
@@ -263,7 +263,7 @@ fn the_record_of_an_access_is_deleted_by_nobody_while_there_is_access_and_otherw
     let delete = |user: &User, more: &[&str]| {
         world.kubectl(user, &[&["delete", "lbr", "-n", here, "--wait=false"][..], more].concat())
     };
-    let administrators = "only a Global Administrator deletes it";
+    let administrators = "only a Global Administrator may delete it";
     for arguments in [&["sr-1"][..], &["sr-1", "--cascade=orphan"], &["--all"]] {
         refused(delete(&nina, arguments), &[administrators]);
     }

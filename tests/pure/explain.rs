@@ -29,8 +29,8 @@ fn it_shows_for_each_rule_whether_it_matches_why_not_and_what_it_requires() {
     assert_eq!(answer.status.code(), Some(0), "{said}");
     for line in [
         "  named-objects (Permit): matches\n    requires an isolated identity or multi-factor authentication\n",
-        "  shell (Permit): does not match\n    - accessLevels: does not hold ReadObjects\n",
-        "  nodes (Permit): does not match\n    - scopes: [Tenant] does not hold Subscription\n    - services: does not hold AppService\n",
+        "  shell (Permit): does not match\n    - accessLevels: does not include ReadObjects\n",
+        "  nodes (Permit): does not match\n    - scopes: [Tenant] does not include Subscription\n    - services: does not include AppService\n",
         "Goes on CustomerNotified: The customer's approvers are asked.\n",
     ] {
         assert!(said.contains(line), "{line}\nis not in\n{said}");

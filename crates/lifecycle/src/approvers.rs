@@ -162,7 +162,7 @@ fn judge(
     if bars {
         return Err((
             "Provider",
-            "belongs to the provider (the LockboxSettings say so), who never decides for the customer".into(),
+            "belongs to the provider (the LockboxSettings say so), and the provider's people cannot decide for the customer".into(),
         ));
     }
     if principal.kind == PrincipalKind::User && same_user(&principal.name, &subject.requester.username) {

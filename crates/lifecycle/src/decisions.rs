@@ -141,7 +141,7 @@ pub(crate) fn standing<'a>(facts: &'a Facts<'_>, state: &Notified<'_>, tally: &T
             continue;
         }
         if recorded && !still_approves(facts, state, user, decision, now) {
-            standing.lapsed.push(format!("The approval of {user} does not count any more: they are no approver now"));
+            standing.lapsed.push(format!("The approval of {user} no longer counts: they are not an approver now"));
             continue;
         }
         standing.users.push(user);
@@ -219,7 +219,7 @@ fn counts(
 fn not_yet(facts: &Facts<'_>) -> Option<Why> {
     match &facts.proofs.authentic {
         Proof::Unknown(why) => {
-            Some(Why::new(Reason::WaitingForAdmission, format!("An approval is not looked at yet: {why}")))
+            Some(Why::new(Reason::WaitingForAdmission, format!("An approval is not counted yet: {why}")))
         }
         Proof::Proven | Proof::Disproven(_) => None,
     }
@@ -234,7 +234,7 @@ fn person_may_decide(facts: &Facts<'_>, user: &str, verdict: Verdict) -> Result<
         return Err(format!("nobody checked who wrote it: {why} Create a new request"));
     }
     if same_user(user, &facts.request.spec.requester.username) {
-        return Err("who asks for access does not decide about it".into());
+        return Err("the requester cannot decide about their own request".into());
     }
     if user.starts_with("system:") {
         return Err("service accounts and components do not decide".into());

@@ -106,7 +106,7 @@ pub fn authentic(facts: &Facts<'_>) -> Option<Outcome> {
         return Some(Outcome::Wait(Why::new(Reason::WaitingForAdmission, why)));
     }
     let why = facts.proofs.unchecked(facts.created())?;
-    let message = format!("Nobody checked who made this request (spec.requester): {why} Create a new request.");
+    let message = format!("Create a new request: spec.requester was never verified: {why}");
     Some(rejected(Reason::AdmissionNotEnforced, message))
 }
 
@@ -176,7 +176,7 @@ fn checked(facts: &Facts<'_>) -> Result<Outcome, Outcome> {
             Why::new(
                 Reason::TooManyInternalApprovals,
                 format!(
-                    "{demands} rules in spec.jit.rules of the LockboxSettings demand an internal approval of this request, and status.internalApprovals holds {MOST_INTERNAL_APPROVALS}; a Global Administrator joins some of them, then create a new request."
+                    "{demands} rules in spec.jit.rules of the LockboxSettings demand an internal approval of this request, and status.internalApprovals holds {MOST_INTERNAL_APPROVALS}; a Global Administrator merges some of them, then create a new request."
                 ),
             ),
             Some(jit),
@@ -226,7 +226,7 @@ fn nobody(snapshot: &Snapshot, required: i32, scope: Scope) -> Option<Why> {
             "No designated approver was in place when the request was made; the customer assigns the role {role} (RoleAssignment), then create a new request."
         );
         if !snapshot.excluded.is_empty() {
-            let _ = write!(message, " Left out: {} (status.excludedApprovers says why).", snapshot.excluded.len());
+            let _ = write!(message, " Excluded: {} (status.excludedApprovers says why).", snapshot.excluded.len());
         }
         return Some(Why::new(Reason::NoEligibleApprover, message));
     }

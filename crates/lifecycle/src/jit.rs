@@ -216,7 +216,11 @@ fn misses(wanted: &Match, request: &LockboxRequestSpec, service: &str, level: &A
     };
     let resources = request.resources.as_deref().unwrap_or_default();
     if let Some(scopes) = &wanted.scopes {
+<<<<<<< HEAD
         check(scopes.contains(&request.scope), format!("scopes: {scopes:?} does not hold {}", request.scope));
+=======
+        check(scopes.contains(&request.scope), format!("scopes: {scopes:?} does not include {:?}", request.scope));
+>>>>>>> english
     }
     if let Some(form) = wanted.resources {
         let is = if resources.is_empty() { GrantForm::Whole } else { GrantForm::Named };
@@ -227,16 +231,20 @@ fn misses(wanted: &Match, request: &LockboxRequestSpec, service: &str, level: &A
             && resources
                 .iter()
                 .all(|object| kinds.iter().any(|kind| kind.group == object.group && kind.resource == object.resource));
-        check(fits, "kinds: does not hold every kind that is asked for".into());
+        check(fits, "kinds: does not include every requested kind".into());
     }
     if let Some(services) = &wanted.services {
-        check(services.iter().any(|name| name == service), format!("services: does not hold {service}"));
+        check(services.iter().any(|name| name == service), format!("services: does not include {service}"));
     }
     if let Some(levels) = &wanted.access_levels {
-        check(levels.contains(&level.name), format!("accessLevels: does not hold {}", level.name));
+        check(levels.contains(&level.name), format!("accessLevels: does not include {}", level.name));
     }
     if let Some(origins) = &wanted.origins {
+<<<<<<< HEAD
         check(origins.contains(&request.origin), format!("origins: does not hold {}", request.origin));
+=======
+        check(origins.contains(&request.origin), format!("origins: does not include {:?}", request.origin));
+>>>>>>> english
     }
     if let Some(groups) = &wanted.requester_groups {
         check(

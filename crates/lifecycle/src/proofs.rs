@@ -125,7 +125,7 @@ impl Proofs {
     pub fn voided(&self, created: Moment) -> Option<Why> {
         let message = match &self.authentic {
             Proof::Disproven(why) => format!(
-                "Create a new request when AdmissionEnforced is True again (kubectl get lbs default -o yaml): nobody can tell who writes requests and decisions now: {why}"
+                "Create a new request when AdmissionEnforced is True again (kubectl get lbs default -o yaml): until then anyone could forge requests and decisions: {why}"
             ),
             Proof::Proven if created < self.authentic_since => format!(
                 "Create a new request: the admission policies that compare with the caller who asks and who decides have been in force since {} only (status.admissionSince of the LockboxSettings), and this request is older.",
@@ -225,7 +225,7 @@ pub fn clocks(ahead: TimeDelta) -> Proof {
         return Proof::Proven;
     };
     Proof::Disproven(format!(
-        "the operator's clock is more than {CLOCK_TOLERANCE} s {how} the API server's; put both right (NTP on their nodes)."
+        "the operator's clock is more than {CLOCK_TOLERANCE} s {how} the API server's; correct both clocks (NTP on their nodes)."
     ))
 }
 

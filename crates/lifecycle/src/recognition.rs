@@ -169,7 +169,7 @@ fn can_count(
         AssignmentScope::Subscription if at_home => {
             return Err((
                 "WrongNamespace",
-                "the tenant's home namespace is no subscription; assign GlobalAdministrator",
+                "the tenant's home namespace is not a subscription; assign GlobalAdministrator",
             ));
         }
         AssignmentScope::Tenant | AssignmentScope::Subscription => {}
@@ -185,7 +185,10 @@ fn can_count(
         }
     });
     if is_provider {
-        return Err(("Provider", "the principal belongs to the provider, who never decides for the customer"));
+        return Err((
+            "Provider",
+            "the principal belongs to the provider, and the provider's people cannot decide for the customer",
+        ));
     }
     Ok(())
 }

@@ -1043,7 +1043,7 @@ fn notified_rows() -> Vec<Row> {
             "WaitingForQuorum",
             &[ApproveLockboxRequest],
         )
-        .says("The approval of alice@contoso.example does not count any more"),
+        .says("The approval of alice@contoso.example no longer counts"),
         approved(
             "one of two assignments of the same role is gone, and the other was in place too",
             {

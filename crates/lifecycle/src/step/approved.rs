@@ -62,7 +62,7 @@ fn obstacle(approval: &Approval<'_>, facts: &Facts<'_>, now: Moment) -> Result<G
     let outcomes = facts.outcomes;
     let fails = |reason, message: String| Err(Obstacle::Fails(Why::new(reason, message)));
     if let Attempt::Refused(why) = &outcomes.attempt {
-        return fails(Reason::GrantRefused, format!("The access cannot be made: {why}"));
+        return fails(Reason::GrantRefused, format!("Access cannot be granted: {why}"));
     }
     let forged = match &outcomes.forgery {
         Forgery::LetIn(why) => Some(why.clone()),
@@ -78,7 +78,7 @@ fn obstacle(approval: &Approval<'_>, facts: &Facts<'_>, now: Moment) -> Result<G
     if approval.until - now > approval.duration.delta() + TimeDelta::seconds(CLOCK_TOLERANCE) {
         return fails(
             Reason::ClockWentBack,
-            "Create a new request: the clock was put back after the approval, so access until status.accessUntil would be longer than what was approved.".into(),
+            "Create a new request: the clock was set back after the approval, so access until status.accessUntil would be longer than what was approved.".into(),
         );
     }
     if let Attempt::Blocked(why) = &outcomes.attempt {
@@ -140,7 +140,7 @@ fn after_the_end(facts: &Facts<'_>, approval: &Approval<'_>, end: impl FnOnce() 
 fn time_is_up(facts: &Facts<'_>) -> Move {
     if facts.outcomes.grant == (GrantView::Ended { was_there: true }) {
         let entry = Entry::of(AuditAction::CompleteAccess);
-        return Move::end(Phase::Completed, Reason::TimeIsUp, "The access ended at its time.", entry);
+        return Move::end(Phase::Completed, Reason::TimeIsUp, "Access ended on time.", entry);
     }
     Move::end(
         Phase::Failed,

@@ -114,7 +114,7 @@ pub(super) fn early<'a>(facts: &'a Facts<'_>, approved: Moment) -> Option<Early<
 /// Where no admission policy filled in or compared the name, there may be none. An entry needs an actor all the same:
 /// without one the API server would refuse the status, and the end could never be recorded.
 fn named(by: &str) -> &str {
-    if by.is_empty() { "somebody who gave no name" } else { by }
+    if by.is_empty() { "an unnamed user" } else { by }
 }
 
 /// Records an early end.

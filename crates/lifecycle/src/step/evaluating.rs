@@ -56,7 +56,8 @@ pub(super) fn next(until: Option<Moment>, facts: &Facts<'_>, now: Moment) -> Nex
             PlacementView::Untried => Next::First(Action::TryPlacement),
             PlacementView::Fits => proceed_with(*proceed, facts, now).into(),
             PlacementView::Refused(words) | PlacementView::Blocked(words) => {
-                let message = format!("The access could not be made here, so no approver is asked yet: {words}");
+                let message =
+                    format!("A grant would be refused in this namespace, so approvers are not asked yet: {words}");
                 let stay = wait(Why::new(Reason::GrantWouldBeRefused, message), facts);
                 Next::Stay(stay.until(again(facts.created(), now)))
             }

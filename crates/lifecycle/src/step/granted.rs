@@ -39,14 +39,14 @@ pub(super) fn next(approval: &Approval<'_>, facts: &Facts<'_>, now: Moment) -> N
 
 fn completed() -> Move {
     let entry = Entry::of(AuditAction::CompleteAccess);
-    Move::end(Phase::Completed, Reason::TimeIsUp, "The access ended at its time.", entry)
+    Move::end(Phase::Completed, Reason::TimeIsUp, "Access ended on time.", entry)
 }
 
 fn tampered_with() -> Move {
     Move::end(
         Phase::Revoked,
         Reason::TamperWithGrant,
-        "Somebody removed the binding of the access, so the access was ended; create a new request.",
+        "Find out who removed the access's binding, then create a new request: access has ended.",
         Entry::of(AuditAction::RevokeAccess),
     )
     .after(vec![happening(
