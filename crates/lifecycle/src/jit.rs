@@ -216,11 +216,7 @@ fn misses(wanted: &Match, request: &LockboxRequestSpec, service: &str, level: &A
     };
     let resources = request.resources.as_deref().unwrap_or_default();
     if let Some(scopes) = &wanted.scopes {
-<<<<<<< HEAD
-        check(scopes.contains(&request.scope), format!("scopes: {scopes:?} does not hold {}", request.scope));
-=======
-        check(scopes.contains(&request.scope), format!("scopes: {scopes:?} does not include {:?}", request.scope));
->>>>>>> english
+        check(scopes.contains(&request.scope), format!("scopes: {scopes:?} does not include {}", request.scope));
     }
     if let Some(form) = wanted.resources {
         let is = if resources.is_empty() { GrantForm::Whole } else { GrantForm::Named };
@@ -240,11 +236,7 @@ fn misses(wanted: &Match, request: &LockboxRequestSpec, service: &str, level: &A
         check(levels.contains(&level.name), format!("accessLevels: does not include {}", level.name));
     }
     if let Some(origins) = &wanted.origins {
-<<<<<<< HEAD
-        check(origins.contains(&request.origin), format!("origins: does not hold {}", request.origin));
-=======
-        check(origins.contains(&request.origin), format!("origins: does not include {:?}", request.origin));
->>>>>>> english
+        check(origins.contains(&request.origin), format!("origins: does not include {}", request.origin));
     }
     if let Some(groups) = &wanted.requester_groups {
         check(
