@@ -21,7 +21,7 @@
 //! 3. Fail closed: what is unknown, unreadable or late gives nobody access.
 //! 4. Every write is a compare-and-swap, or idempotent by name.
 
-mod cluster;
+pub mod cluster;
 pub mod config;
 mod controller;
 pub mod crds;
