@@ -279,6 +279,7 @@ fn a_stored_object_that_no_longer_parses_does_not_stop_the_others() {
     schema["properties"]["spec"] = json!({
         "type": "object", "x-kubernetes-preserve-unknown-fields": true,
         "properties": {"scope": {"type": "string"}, "service": {"type": "string"},
+            "removal": {"type": "object", "properties": {"by": {"type": "string"}}},
             "requester": {"type": "object", "x-kubernetes-preserve-unknown-fields": true, "properties": {"username": {"type": "string"}}}},
     });
     world.pipe(world.cluster.admin(), &["replace", "-f", "-"], &loose.to_string()).unwrap();

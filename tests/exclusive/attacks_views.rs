@@ -334,7 +334,8 @@ fn a_stolen_token_of_the_operator_shows_named_requests_and_makes_nothing_else_of
     for (wider, why) in [
         // The API server stores no rules as null, which no expression of the policy takes.
         (role.clone().without("/rules"), "ValidatingAdmissionPolicy 'lockbox-operator-limits-views'"),
-        (rule("verbs", json!(["delete"])), "not currently held"),
+        (rule("verbs", json!(["delete"])), "and nothing else"),
+        (rule("verbs", json!(["deletecollection"])), "not currently held"),
         (rule("resources", json!(["*"])), "not currently held"),
         (role.clone().without("/metadata/labels/lockbox.dev~1view"), "bear the label lockbox.dev/view"),
         (role.clone().set("/metadata/name", "lockbox-shell"), "denied request"),

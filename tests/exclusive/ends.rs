@@ -208,7 +208,10 @@ fn a_record_is_removed_on_request_of_a_global_administrator_and_leaves_a_trace()
         assert!(note.contains(said), "{said}: {note}");
     }
     let log = world.operator_log();
-    let line = log.lines().find(|line| line.contains("RemoveLockboxRequest")).expect("a line in the log");
+    let line = log
+        .lines()
+        .find(|line| line.contains("RemoveLockboxRequest") && line.contains(here))
+        .expect("a line in the log");
     for said in [ADA, "made by mistake", &head, "\"audit\""] {
         assert!(line.contains(said), "{said}: {line}");
     }

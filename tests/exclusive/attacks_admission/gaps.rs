@@ -239,6 +239,10 @@ fn restored(object: &Value) -> Value {
     for field in ["uid", "resourceVersion", "creationTimestamp", "generation", "managedFields"] {
         metadata.remove(field);
     }
+    if let Some(annotations) = object["metadata"]["annotations"].as_object_mut() {
+        // Who restores an assignment creates it, and the API server says so.
+        annotations.remove("lockbox.dev/created-by");
+    }
     if object["kind"] == "Job" {
         // Backup tools take out what would tie it to the Job that it was; our selector is our own, and stays.
         if let Some(labels) = object["spec"]["template"]["metadata"]["labels"].as_object_mut() {
