@@ -22,6 +22,7 @@ use kube::{
     Api, Resource, ResourceExt,
     api::{ListParams, PostParams},
     core::PartialObjectMeta,
+    core::Request,
 };
 use serde::{Serialize, de::DeserializeOwned};
 
@@ -149,9 +150,17 @@ impl Cluster {
         let Some(one) = limited("look for a binding", bindings.list(&one)).await?.items.into_iter().next() else {
             return Ok(Ok(()));
         };
-        let bindings: Api<RoleBinding> = Api::namespaced(self.client.clone(), namespace);
-        let (name, dry) = (one.name_any(), background().dry_run());
-        let answer = match limited("try whether access can be ended", bindings.delete(&name, &dry)).await {
+        let end = async {
+            let bindings = Request::new(RoleBinding::url_path(&(), Some(namespace)));
+            let mut end =
+                bindings.delete(&one.name_any(), &background().dry_run()).map_err(kube::Error::BuildRequest)?;
+            // The body says that it is a dry run. The URL says so too, and with it the API server's audit log.
+            if let Ok(said) = format!("{}&dryRun=All", end.uri()).parse() {
+                *end.uri_mut() = said;
+            }
+            self.client.request_text(end).await
+        };
+        let answer = match limited("try whether access can be ended", end).await {
             Err(error) if error.is_not_found() => Ok(()),
             answer => answer.map(drop),
         };
