@@ -325,7 +325,14 @@ fn the_selectable_fields_are_the_promised_ones() {
         assert!(paths.iter().all(|path| leads_somewhere(kind.schema(), path)), "{paths:?}");
         paths
     };
-    let request = [".status.phase", ".status.closed", ".spec.requester.username", ".spec.service", ".spec.scope"];
+    let request = [
+        ".status.phase",
+        ".status.closed",
+        ".spec.requester.username",
+        ".spec.service",
+        ".spec.scope",
+        ".spec.removal.by",
+    ];
     assert_eq!(selectable("LockboxRequest"), request);
     assert_eq!(selectable("RoleAssignment"), [".spec.principal.name", ".spec.role"]);
 }

@@ -243,12 +243,19 @@ fn an_immutable_field_can_be_neither_changed_nor_added_nor_taken_away() {
 }
 
 fn creation() -> Vec<Case> {
-    let undecided = "a request starts undecided: decisions, cancellation, release and revocation are written after Lockbox has taken it up (status.phase)";
+    let undecided = "a request starts undecided: decisions, cancellation, release, revocation and removal are written after Lockbox has taken it up (status.phase)";
     let mut cases = vec![];
     let sample = full(REQUEST);
-    for field in
-        ["decision", "internalDecision", "decisions", "internalDecisions", "cancellation", "release", "revocation"]
-    {
+    for field in [
+        "decision",
+        "internalDecision",
+        "decisions",
+        "internalDecisions",
+        "cancellation",
+        "release",
+        "revocation",
+        "removal",
+    ] {
         let early = with(&created(REQUEST), &format!("/spec/{field}"), sample["spec"][field].clone());
         cases.push(refuse(REQUEST, format!("{field} at creation"), early.clone(), "spec", undecided));
         let live = with(&early, "/status/phase", "CustomerNotified");
@@ -472,7 +479,7 @@ fn endings() -> Vec<Case> {
     let live = with(&created(REQUEST), "/status/phase", "AccessGranted");
     let live =
         with(&with(&live, "/status/accessUntil", "2026-11-23T12:00:00Z"), "/status/grantedAt", "2026-11-23T12:00:00Z");
-    for field in ["cancellation", "release", "revocation"] {
+    for field in ["cancellation", "release", "revocation", "removal"] {
         let (pointer, path) = (format!("/spec/{field}"), format!("spec.{field}"));
         let ended = with(&live, &pointer, json!({"by": "kim", "reason": "done"}));
         cases.push(accept(REQUEST, format!("{field} is written"), ended.clone()).after(&live));

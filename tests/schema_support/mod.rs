@@ -115,9 +115,16 @@ pub fn small_request() -> Value {
 pub fn created(kind: &str) -> Value {
     let mut object = without(&full(kind), "/status");
     let later: &[&str] = match kind {
-        "LockboxRequest" => {
-            &["decision", "internalDecision", "decisions", "internalDecisions", "cancellation", "release", "revocation"]
-        }
+        "LockboxRequest" => &[
+            "decision",
+            "internalDecision",
+            "decisions",
+            "internalDecisions",
+            "cancellation",
+            "release",
+            "revocation",
+            "removal",
+        ],
         "LockboxSettings" => &[],
         _ => &["activation"],
     };
@@ -169,6 +176,7 @@ spec:
   cancellation: {by: kim@provider.example, reason: solved}
   release: {by: kim@provider.example, reason: solved}
   revocation: {by: alice, reason: enough}
+  removal: {by: ada, reason: made by mistake}
 status:
   observedGeneration: 1
   phase: AccessGranted
