@@ -428,13 +428,10 @@ const NOT_SEEN: &[(&str, &str, &str, &str)] = &[
     // The creation of a binding asks for it; it is no call of its own. Without it no person would be bound.
     ("rbac.authorization.k8s.io", "clusterroles", "bind", "people's bindings are made with it"),
     ("rbac.authorization.k8s.io", "roles", "bind", "a trial names a role that is not there"),
-    (
-        "lockbox.dev",
-        "lockboxrequests",
-        "get",
-        "a request is read again after a conflict, and before access is made from a cached copy",
-    ),
 ];
+
+/// What the operator calls only when somebody writes in between, which may happen in the workflow below or not.
+const SOMETIMES: (&str, &str, &str) = ("lockbox.dev", "lockboxrequests", "get");
 
 /// The whole workflow, then the audit log: what the operator called is what its ClusterRole allows, all of it and
 /// nothing else.
@@ -537,7 +534,9 @@ fn the_operators_rights_are_the_calls_that_it_makes() {
         missing.is_empty(),
         "called without a right of its own (the access levels' sum must not help out): {missing:#?}"
     );
-    let needed: BTreeSet<_> = called.union(&excused).cloned().collect();
+    let mut needed: BTreeSet<_> = called.union(&excused).cloned().collect();
+    let (group, resource, verb) = SOMETIMES;
+    needed.insert((group.into(), resource.into(), verb.into()));
     let unused: Vec<_> = allowed.difference(&needed).collect();
     assert!(unused.is_empty(), "the chart gives rights that nobody uses: {unused:#?}");
     let seen: Vec<_> = excused.intersection(&called).collect();
