@@ -135,7 +135,7 @@ fn a_request_that_the_api_server_refuses_is_told_which_field_and_what_to_write_i
         (
             "decided at once",
             base().set("/spec/decisions", json!({ALICE: {"verdict": "Approve"}})),
-            "The LockboxRequest \"sr-1\" is invalid: spec: Forbidden: a request starts undecided: decisions, cancellation, release and revocation are written after Lockbox has taken it up (status.phase)",
+            "The LockboxRequest \"sr-1\" is invalid: spec: Forbidden: a request starts undecided: decisions, cancellation, release, revocation and removal are written after Lockbox has taken it up (status.phase)",
         ),
         (
             "protected namespace",
