@@ -219,7 +219,7 @@ fn request_at_its_limits(ask: Filler, decide: Filler, status: Filler) -> (Value,
             "decision" | "internalDecision" => {}
             // The provider's people decide these.
             "internalDecisions" | "cancellation" | "release" => decided[field] = ask.fill(&path, property, 0),
-            "decisions" | "revocation" => decided[field] = decide.fill(&path, property, 0),
+            "decisions" | "revocation" | "removal" => decided[field] = decide.fill(&path, property, 0),
             _ => fresh["spec"][field] = ask.fill(&path, property, 0),
         }
     }
@@ -546,7 +546,7 @@ fn an_explicit_null_is_dropped_at_every_depth_and_wedges_nothing() {
             let told = if deep { with(&told, "/phase", "CustomerNotified") } else { told };
             server.write_status(&fresh, &told).unwrap();
             let mut later = json!({});
-            for field in ["decisions", "internalDecisions", "cancellation", "release", "revocation"] {
+            for field in ["decisions", "internalDecisions", "cancellation", "release", "revocation", "removal"] {
                 later[field] = with_nulls(&spec["properties"][field], &sample["spec"][field], true, &mut nulls);
             }
             if let Some(decision) = later.pointer_mut("/decisions/alice").and_then(Value::as_object_mut) {
