@@ -174,7 +174,7 @@ fn report(documents: &Documents) -> Result<Report, Error> {
     let settings = documents.settings.as_ref().ok_or(Error::Missing("LockboxSettings"))?;
     let request = documents.request.clone().ok_or(Error::Missing("LockboxRequest"))?;
     let spec = &settings.spec;
-    let level = spec.access_levels.iter().find(|level| level.name == request.spec.access_level);
+    let level = spec.access_level(&request.spec.access_level);
     let service = Catalogue::new(spec).find(&request.spec.service);
     let verdict = level.map(|level| {
         let service = service.as_ref().map_or(request.spec.service.as_str(), |service| &service.name);
@@ -288,7 +288,7 @@ fn rules_alone(
     request: &LockboxRequest,
     verdict: Option<&jit::Verdict>,
 ) -> (&'static str, String, String) {
-    let level = settings.spec.access_levels.iter().find(|level| level.name == request.spec.access_level);
+    let level = settings.spec.access_level(&request.spec.access_level);
     match (level, verdict) {
         (Some(level), Some(verdict)) => match &verdict.outcome {
             Err(denial) => ("refused", denial.reason.to_string(), denial.message.clone()),

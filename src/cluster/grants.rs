@@ -13,7 +13,7 @@ use k8s_openapi::{
             Capabilities, Container, PodSecurityContext, PodSpec, PodTemplateSpec, ResourceRequirements,
             SeccompProfile, SecurityContext,
         },
-        rbac::v1::{ClusterRole, ClusterRoleBinding, PolicyRule, Role, RoleBinding, RoleRef, Subject},
+        rbac::v1::{ClusterRole, ClusterRoleBinding, PolicyRule, Role, RoleBinding},
     },
     apimachinery::pkg::{
         api::resource::Quantity,
@@ -27,12 +27,14 @@ use kube::{
 };
 use serde::{Serialize, de::DeserializeOwned};
 
-use super::{Cluster, Error, background, deleted, limited};
+use super::{
+    Cluster, Error, background, deleted, limited,
+    rbac::{role_ref, subject},
+};
 use crate::config::{Config, Marks};
-use lockbox_api::{LockboxRequest, Moment, Scope, names, time::text};
+use lockbox_api::{LockboxRequest, Moment, Principal, Scope, names, time::text};
 use lockbox_lifecycle::{GrantPlan, text::clip};
 
-const RBAC: &str = "rbac.authorization.k8s.io";
 /// Seconds that the operator has to end a grant and record it before the Job's own deadline does.
 const MARGIN: i64 = 5;
 /// Characters of an API server's answer that are kept: a policy's author fills it.
@@ -283,7 +285,7 @@ pub(super) fn binding(
     RoleBinding {
         metadata: identity.metadata(&[marks], owner),
         role_ref: role_ref("Role", role),
-        subjects: Some(vec![subject(user)]),
+        subjects: Some(vec![subject(&Principal::user(user))]),
     }
 }
 
@@ -301,7 +303,7 @@ pub(super) fn cluster_binding(
     ClusterRoleBinding {
         metadata: identity.metadata(&[marks], Some(owner)),
         role_ref: role_ref("ClusterRole", role),
-        subjects: Some(vec![subject(user)]),
+        subjects: Some(vec![subject(&Principal::user(user))]),
     }
 }
 
@@ -326,14 +328,6 @@ pub(super) fn named_owner(name: &str, uid: &str, api_version: &str, kind: &str) 
         controller: Some(true),
         block_owner_deletion: None,
     }
-}
-
-fn role_ref(kind: &str, name: &str) -> RoleRef {
-    RoleRef { api_group: RBAC.into(), kind: kind.into(), name: name.into() }
-}
-
-fn subject(user: &str) -> Subject {
-    Subject { api_group: Some(RBAC.into()), kind: "User".into(), name: user.into(), namespace: None }
 }
 
 /// Whether a Job that is there ends a grant as the wanted one would. Its seconds are those of the first attempt, so they

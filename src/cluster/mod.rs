@@ -10,6 +10,7 @@ mod events;
 mod grants;
 mod people;
 mod placement;
+mod rbac;
 mod removal;
 mod status;
 mod sweep;

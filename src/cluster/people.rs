@@ -2,18 +2,19 @@
 
 use std::collections::BTreeMap;
 
-use k8s_openapi::api::rbac::v1::{ClusterRoleBinding, RoleBinding, RoleRef, Subject};
+use k8s_openapi::api::rbac::v1::{ClusterRoleBinding, RoleBinding};
 use kube::{
     Api, Resource,
     api::{ObjectMeta, PostParams},
 };
 use serde::{Serialize, de::DeserializeOwned};
 
-use super::{Cluster, Error, background, deleted, limited};
-use lockbox_api::{PrincipalKind, names};
+use super::{
+    Cluster, Error, background, deleted, limited,
+    rbac::{role_ref, subject},
+};
+use lockbox_api::names;
 use lockbox_lifecycle::people::{PeopleBinding, Source};
-
-const RBAC: &str = "rbac.authorization.k8s.io";
 
 impl Cluster {
     /// Binds people to a role. The name says what the binding says; one of that name that is there already is compared
@@ -34,17 +35,8 @@ impl Cluster {
             }),
             ..ObjectMeta::default()
         };
-        let role_ref = RoleRef { api_group: RBAC.into(), kind: "ClusterRole".into(), name: wanted.role.cluster_role() };
-        let kind = match wanted.principal.kind {
-            PrincipalKind::User => "User",
-            PrincipalKind::Group => "Group",
-        };
-        let subjects = Some(vec![Subject {
-            api_group: Some(RBAC.into()),
-            kind: kind.into(),
-            name: wanted.principal.name.clone(),
-            namespace: None,
-        }]);
+        let role_ref = role_ref("ClusterRole", &wanted.role.cluster_role());
+        let subjects = Some(vec![subject(&wanted.principal)]);
         if let Some(namespace) = &wanted.namespace {
             let bindings: Api<RoleBinding> = Api::namespaced(self.client.clone(), namespace);
             let binding = RoleBinding { metadata, role_ref, subjects };

@@ -2,16 +2,18 @@
 
 use std::collections::BTreeMap;
 
-use k8s_openapi::api::rbac::v1::{PolicyRule, Role, RoleBinding, RoleRef, Subject};
+use k8s_openapi::api::rbac::v1::{PolicyRule, Role, RoleBinding};
 use kube::{
     Api, Resource as _,
     api::{ObjectMeta, PostParams},
 };
 
-use super::{Cluster, Error, background, deleted, limited};
-use lockbox_api::{LockboxRequest, Principal, PrincipalKind, names};
+use super::{
+    Cluster, Error, background, deleted, limited,
+    rbac::{role_ref, subject},
+};
+use lockbox_api::{LockboxRequest, Principal, names};
 
-const RBAC: &str = "rbac.authorization.k8s.io";
 /// To patch is to withdraw, to give back, to decide: which of it is for the admission policies.
 const VERBS: [&str; 4] = ["get", "list", "watch", "patch"];
 
@@ -46,19 +48,10 @@ impl Cluster {
     /// Binds a principal to the Role of this name. The name follows from the principal, so a binding that is there is
     /// the one that is wanted.
     pub async fn bind_view(&self, namespace: &str, name: &str, principal: &Principal) -> Result<(), Error> {
-        let kind = match principal.kind {
-            PrincipalKind::User => "User",
-            PrincipalKind::Group => "Group",
-        };
         let binding = RoleBinding {
             metadata: metadata(namespace, name),
-            role_ref: RoleRef { api_group: RBAC.into(), kind: "Role".into(), name: name.into() },
-            subjects: Some(vec![Subject {
-                api_group: Some(RBAC.into()),
-                kind: kind.into(),
-                name: principal.name.clone(),
-                namespace: None,
-            }]),
+            role_ref: role_ref("Role", name),
+            subjects: Some(vec![subject(principal)]),
         };
         let bindings: Api<RoleBinding> = Api::namespaced(self.client.clone(), namespace);
         match limited("bind a Role for requests", bindings.create(&PostParams::default(), &binding)).await {

@@ -278,9 +278,7 @@ impl Requests {
         view.proofs = self.proofs(view.settings.as_deref());
         let phase = view.request.status.as_ref().and_then(|status| status.phase).unwrap_or_default();
         let settings = view.settings.as_deref().and_then(|settings| settings.0.as_ref().ok());
-        let wanted = &view.request.spec.access_level;
-        let level =
-            settings.and_then(|settings| settings.spec.access_levels.iter().find(|level| level.name == *wanted));
+        let level = settings.and_then(|settings| settings.spec.access_level(&view.request.spec.access_level));
         if let Some(level) = level.filter(|_| needs_role(phase)) {
             view.role = cluster.role(&level.cluster_role).await?;
         }

@@ -35,8 +35,8 @@ const REVIEW: Duration = Duration::from_mins(5);
 const DEFINITIONS: &str = "DefinitionsMatch";
 /// Type of the condition that says that rights of people could not be made or taken back.
 const PEOPLE: &str = "PeopleBound";
-/// Characters of an Event's note for what changed.
-const CHANGES: usize = 160;
+/// Bytes of an Event's note for what changed.
+const CHANGES: usize = 640;
 
 /// Reconciles the settings.
 pub async fn reconcile(guarded: Arc<Guarded<LockboxSettings>>, ctx: Arc<Context>) -> Result<Requeue, Error> {
@@ -224,7 +224,7 @@ fn told(settings: &LockboxSettings, new: &LockboxSettingsStatus, now: Moment) ->
         let how = match (before.recorded.is_empty(), changed.is_empty()) {
             (true, _) => ": what changed was not recorded by the version before".into(),
             (false, true) => ": nothing that is recorded".into(),
-            (false, false) => format!(": {}", in_bytes(&changed.join("; "), 4 * CHANGES)),
+            (false, false) => format!(": {}", clip_bytes(&changed.join("; "), CHANGES)),
         };
         records.push(record("changed", "ChangeSettings", "Change Settings", &how));
     }
@@ -234,18 +234,6 @@ fn told(settings: &LockboxSettings, new: &LockboxSettingsStatus, now: Moment) ->
         _ => {}
     }
     records
-}
-
-/// At most `most` bytes of a text, at the end of a character: an Event's note has 1024 bytes.
-fn in_bytes(text: &str, most: usize) -> String {
-    if text.len() <= most {
-        return text.into();
-    }
-    let mut cut = most;
-    while !text.is_char_boundary(cut) {
-        cut -= 1;
-    }
-    format!("{}…", text.get(..cut).unwrap_or_default())
 }
 
 #[cfg(test)]

@@ -140,6 +140,13 @@ fn open_per_namespace() -> i32 {
     256
 }
 
+impl LockboxSettingsSpec {
+    /// The access level of this name.
+    pub fn access_level(&self, name: &str) -> Option<&AccessLevel> {
+        self.access_levels.iter().find(|level| level.name == name)
+    }
+}
+
 impl Default for Limits {
     fn default() -> Self {
         Self { open_per_requester: open_per_requester(), open_per_namespace: open_per_namespace() }

@@ -385,7 +385,7 @@ fn check_level<'a>(
     settings: &'a LockboxSettingsSpec,
     service: &Service,
 ) -> Result<&'a AccessLevel, Outcome> {
-    let Some(level) = settings.access_levels.iter().find(|level| level.name == request.access_level) else {
+    let Some(level) = settings.access_level(&request.access_level) else {
         let known: Vec<_> = settings.access_levels.iter().map(|level| level.name.as_str()).collect();
         return Err(rejected(
             Reason::UnknownAccessLevel,

@@ -51,11 +51,8 @@ impl GrantPlan {
 /// The grant that was approved, or why there is none: what the role can do is compared with what was approved.
 pub(crate) fn plan(approval: &Approval<'_>, facts: &Facts<'_>) -> Result<GrantPlan, Why> {
     let spec = &facts.request.spec;
-    let level = facts
-        .settings
-        .known()
-        .and_then(|settings| settings.access_levels.iter().find(|level| level.name == spec.access_level))
-        .ok_or_else(|| {
+    let level =
+        facts.settings.known().and_then(|settings| settings.access_level(&spec.access_level)).ok_or_else(|| {
             Why::new(
                 Reason::AccessLevelGone,
                 format!(

@@ -26,8 +26,7 @@ pub enum PlacementView {
 /// The rules that are tried: all that is asked for, as evaluation cuts them. None where evaluation finds fault with them.
 pub fn rules(request: &LockboxRequest, settings: Option<&LockboxSettingsSpec>, role: &RoleView) -> Vec<PolicyRule> {
     let spec = &request.spec;
-    let level =
-        settings.and_then(|settings| settings.access_levels.iter().find(|level| level.name == spec.access_level));
+    let level = settings.and_then(|settings| settings.access_level(&spec.access_level));
     let (Some(level), RoleView::Rules(rules)) = (level, role) else { return vec![] };
     let cut = Extent::from_request(spec.resources.as_deref())
         .and_then(|extent| access::cut(rules, &extent, &level.same_name, spec.scope));

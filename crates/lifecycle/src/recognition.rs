@@ -1,6 +1,9 @@
 //! What becomes of a `RoleAssignment`: whether it can count, whether it counts now, and until when (M10).
 
-use super::{approvers::barred, text::clip};
+use super::{
+    approvers::barred,
+    text::{clip, one_line},
+};
 use lockbox_api::{
     AssignedRole, LockboxSettingsSpec, Moment, PrincipalKind, RoleAssignment, RoleAssignmentStatus,
     assignment::{AssignmentAction, AssignmentEntry, AssignmentScope, AssignmentType},
@@ -119,8 +122,7 @@ pub fn remember(
         (status.activation != recorded, status.activated_at, status.active_until, &status.activation)
     {
         // The policies let nobody but the principal write it.
-        let why = activation.justification.split_whitespace().collect::<Vec<_>>().join(" ");
-        let message = format!("{} until {}: {why}", spec.role, text(until));
+        let message = format!("{} until {}: {}", spec.role, text(until), one_line(&activation.justification));
         add(status, at, AssignmentAction::ActivateRoleAssignment, Some(&spec.principal.name), &message);
     }
     if let Some(until) = status.active_until.filter(|until| now >= *until) {
