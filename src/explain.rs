@@ -12,7 +12,7 @@ use lockbox_api::{
     time::{from_kubernetes, to_kubernetes},
 };
 use lockbox_lifecycle::{
-    Facts, OpenRequests, Outcomes, Proofs, Reason, RoleView, SettingsView,
+    Channels, Facts, OpenRequests, Outcomes, Proofs, Reason, RoleView, SettingsView,
     evaluate::{Outcome, evaluate},
     jit::{self, IdentityOf},
     services::Catalogue,
@@ -264,6 +264,8 @@ fn decide(
         published: 0,
         open: OpenRequests::default(),
         proofs: &Proofs::ALL,
+        channels: Channels::default(),
+        deliveries: &[],
         tenant_namespace: &home,
     };
     match evaluate(&facts) {

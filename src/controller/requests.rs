@@ -13,8 +13,8 @@ use kube::{
 };
 use lockbox_api::{LockboxRequest, LockboxSettings, Moment, Phase, RoleAssignment, Scope, names};
 use lockbox_lifecycle::{
-    Action, Attempt, Facts, Forgery, GrantView, OpenRequests, Outcomes, Proof, Proofs, RoleView, SettingsView, Step,
-    facts::needs_role, limits, placement, step,
+    Action, Attempt, Channels, Delivery, Facts, Forgery, GrantView, OpenRequests, Outcomes, Proof, Proofs, RoleView,
+    SettingsView, Step, facts::needs_role, limits, placement, step,
 };
 
 use super::{Context, Guarded, memory::Memory};
@@ -49,6 +49,7 @@ struct View {
     open: OpenRequests,
     published: usize,
     proofs: Proofs,
+    deliveries: Vec<Delivery>,
 }
 
 /// Reconciles one request.
@@ -170,6 +171,7 @@ impl Requests {
             open: self.open(&request),
             published: self.memory.published(&request),
             proofs: self.proofs(settings.as_deref()),
+            deliveries: vec![],
             settings,
             request,
         }
@@ -198,6 +200,8 @@ impl Requests {
             published: view.published,
             open: view.open,
             proofs: &view.proofs,
+            channels: Channels::default(),
+            deliveries: &view.deliveries,
             tenant_namespace: &self.shared.cluster.config().tenant_namespace,
         };
         step(&facts, self.now())
@@ -242,6 +246,7 @@ impl Requests {
                     }
                 }
             }
+            Action::Tell { .. } => {}
             Action::Publish { after } => {
                 let history = view.request.status.as_ref().map_or(&[][..], |status| &status.history);
                 cluster.publish(&view.request, history.get(*after..).unwrap_or_default()).await?;

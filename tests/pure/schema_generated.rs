@@ -225,7 +225,7 @@ fn vocabulary() -> Vec<(&'static str, Vec<Value>)> {
                 ApproveLockboxRequest DenyLockboxRequest AutoApproveLockboxRequest AutoDenyLockboxRequest
                 ExpireLockboxRequest ExpireInternalApproval CancelLockboxRequest CancelBeforeNotification GrantAccess
                 CompleteAccess RevokeAccess FailAccess SkipLockboxRequest ExcludeLockboxRequest RejectDecision
-                TamperWithGrant EndOverdue),
+                TamperWithGrant EndOverdue NotificationFailed),
         ),
         (".identity", words!(Identity: Any MultiFactor Isolated Both)),
         (".enablement", words!(Enablement: Manual AutomaticWithPlan)),

@@ -47,7 +47,7 @@ lockbox-trial
 'RequestInternalApproval', 'ApproveInternally', 'DenyInternally', 'CreateLockboxRequest', 'ApproveLockboxRequest',
 'DenyLockboxRequest', 'AutoApproveLockboxRequest', 'AutoDenyLockboxRequest', 'ExpireLockboxRequest',
 'ExpireInternalApproval', 'CancelLockboxRequest', 'CancelBeforeNotification', 'GrantAccess', 'CompleteAccess',
-'RevokeAccess', 'FailAccess', 'SkipLockboxRequest', 'ExcludeLockboxRequest', 'RejectDecision', 'TamperWithGrant', 'EndOverdue',
+'RevokeAccess', 'FailAccess', 'SkipLockboxRequest', 'ExcludeLockboxRequest', 'RejectDecision', 'TamperWithGrant', 'EndOverdue', 'NotificationFailed',
 'EnableLockbox', 'DisableLockbox', 'ChangeSettings', 'DeleteSettings', 'RemoveLockboxRequest', 'EndAccessFailed',
 'CreateRoleAssignment', 'ActivateRoleAssignment', 'EndActivation', 'DeleteRoleAssignment',
 'SettingsUnreadable', 'RoleAssignmentUnreadable', 'AdmissionEnforcedLost', 'AdmissionEnforcedRestored',

@@ -5,7 +5,10 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{AssignedRole, duration::Duration, principal::Principal, rules, time::Moment, vocabulary::shown_as_stored};
+use super::{
+    AssignedRole, duration::Duration, notifications::AssignmentNotification, principal::Principal, rules, time::Moment,
+    vocabulary::shown_as_stored,
+};
 
 const ANOTHER: &str = "is immutable: delete this assignment and create another";
 
@@ -61,6 +64,10 @@ pub struct RoleAssignmentSpec {
     /// Written by the principal, to make an Eligible assignment active for a while.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub activation: Option<Activation>,
+    /// Where the principal gets e-mail. May be changed at any time. Left out: at their name, if it is an address, or at
+    /// the address that the settings give them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub notification: Option<AssignmentNotification>,
 }
 
 /// Where an assignment counts.

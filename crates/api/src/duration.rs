@@ -49,6 +49,8 @@ impl Duration {
     pub const DEFAULT_PENDING: Self = Self(4 * 86_400);
     /// Eight hours: how long access lasts unless the settings say otherwise (M14).
     pub const DEFAULT_GRANT: Self = Self(8 * 3_600);
+    /// Three days: how long a message is tried again unless the settings say otherwise.
+    pub const THREE_DAYS: Self = Self(3 * 86_400);
     /// One day: the longest grant unless the settings say otherwise.
     pub const DEFAULT_MAXIMUM: Self = Self(24 * 3_600);
 

@@ -4,6 +4,7 @@ pub mod assignment;
 pub mod condition;
 pub mod duration;
 pub mod names;
+pub mod notifications;
 pub mod principal;
 pub mod request;
 mod rules;
@@ -14,6 +15,7 @@ pub mod vocabulary;
 
 pub use assignment::{RoleAssignment, RoleAssignmentSpec, RoleAssignmentStatus};
 pub use duration::Duration;
+pub use notifications::{Audience, DeliveryState, MessageKind};
 pub use principal::Principal;
 pub use request::{LockboxRequest, LockboxRequestSpec, LockboxRequestStatus};
 pub use settings::{LockboxSettings, LockboxSettingsSpec, LockboxSettingsStatus};

@@ -11,6 +11,7 @@ use super::{
     AssignedRole, AuditAction, Circumstance, GrantForm, Identity, Origin, Phase, PrincipalKind, RuleEffect, Scope,
     Verdict,
     duration::Duration,
+    notifications::{MOST_RECORDED, Notification},
     principal::{LONGEST_NAME, MOST_GROUPS, Principal},
     rules,
     time::Moment,
@@ -409,7 +410,8 @@ pub struct LockboxRequestStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(extend("maxLength" = 64))]
     pub until: Option<Moment>,
-    /// Conditions by type: `JitEvaluated`, `InternallyApproved`, `CustomerNotified`, Approved, `AccessGranted`, Finished.
+    /// Conditions by type: `JitEvaluated`, `InternallyApproved`, `CustomerNotified`, Approved, `AccessGranted`, Finished;
+    /// `MessagesDelivered` where somebody is told by e-mail or webhook; Degraded where something failed over and over.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 8))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
@@ -500,7 +502,12 @@ pub struct LockboxRequestStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0))]
     pub events_published: Option<i64>,
-    /// Finished, and every Event published: the operator does not look at it any more.
+    /// What became of the messages about this request, the latest 48.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = MOST_RECORDED))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["id".into()]))]
+    pub notifications: Vec<Notification>,
+    /// Finished, every Event published and every message settled: the operator does not look at it any more.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub closed: Option<bool>,
 }

@@ -124,6 +124,40 @@ pub(super) fn https() -> Rule {
         .message("must be an https URL without a user name in it, such as https://support.example/123")
 }
 
+/// On a link in which `{namespace}` and `{name}` stand for a request's: its host is fixed, whatever the request is called.
+pub(super) fn https_template() -> Rule {
+    Rule::new("self.matches('^https://[^/@?#:{}][^/@{}]*(/[^{}]*([{](namespace|name)[}][^{}]*)*)?$') && !self.matches('[^!-~]')")
+        .message("must be an https URL without a user name in it, such as https://lockbox.contoso.example/{namespace}: {namespace} and {name} may stand behind the host, and nothing else in braces")
+}
+
+/// What an e-mail address looks like here: a local part without quotes, and a domain. Never what could be a second
+/// recipient, a header or a name.
+const ADDRESS: &str = r#"^[^@,;:<>()\[\]\\"\\s\x00-\x1f\x7f]+@[^@,;:<>()\[\]\\"\\s\x00-\x1f\x7f]+$"#;
+
+/// On an e-mail address.
+pub(super) fn address() -> Rule {
+    Rule::new(format!("self.matches('{ADDRESS}')")).message("must be one e-mail address, such as soc@contoso.example")
+}
+
+/// On a list of e-mail addresses.
+pub(super) fn addresses() -> Rule {
+    Rule::new(format!("self.all(a, a.matches('{ADDRESS}'))"))
+        .message("must be e-mail addresses, one an item, such as soc@contoso.example")
+}
+
+/// On a list of durations: the bounds of each.
+pub(super) fn each_between(least: &str, most: &str) -> Rule {
+    let bound = |text: &str| text.parse::<Duration>().map_or(1, Duration::seconds);
+    let length = seconds("d");
+    Rule::new(format!(
+        "self.all(d, !{} || ({length} >= {} && {length} <= {}))",
+        is_legal("d"),
+        bound(least),
+        bound(most)
+    ))
+    .message(format!("each must be between {least} and {most}").as_str())
+}
+
 /// On a text that is shown to somebody who decides.
 pub(super) fn visible() -> Rule {
     forbidden(

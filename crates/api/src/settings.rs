@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     Circumstance, GrantForm, Identity, Origin, RuleEffect, Scope,
     duration::{Duration, seconds},
+    notifications::Notifications,
     principal::{LONGEST_NAME, Principal},
     rules,
     time::Moment,
@@ -116,6 +117,9 @@ pub struct LockboxSettingsSpec {
     /// is granted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stop: Option<Stop>,
+    /// Who is told what, by e-mail and webhooks. Left out: nobody is told anything.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub notifications: Option<Notifications>,
 }
 
 /// How many requests may be open at a time.

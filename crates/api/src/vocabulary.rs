@@ -230,6 +230,8 @@ pub enum AuditAction {
     TamperWithGrant,
     /// Access should have ended, and could not be ended.
     EndOverdue,
+    /// A message could not be delivered, and is not tried again.
+    NotificationFailed,
 }
 
 /// What a requester's identity must be: isolated or with multi-factor authentication (Any), one of them (`MultiFactor`,

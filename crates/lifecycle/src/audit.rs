@@ -33,6 +33,7 @@ pub const fn words(action: AuditAction) -> &'static str {
         AuditAction::RejectDecision => "Reject Decision",
         AuditAction::TamperWithGrant => "Tamper With Grant",
         AuditAction::EndOverdue => "End Overdue",
+        AuditAction::NotificationFailed => "Notification Failed",
     }
 }
 
@@ -45,6 +46,7 @@ pub const fn is_warning(action: AuditAction) -> bool {
             | AuditAction::TamperWithGrant
             | AuditAction::ExcludeLockboxRequest
             | AuditAction::EndOverdue
+            | AuditAction::NotificationFailed
     )
 }
 
@@ -93,7 +95,7 @@ mod tests {
     use lockbox_api::{Moment, Phase};
 
     /// Every action, and whether somebody should look at it.
-    const ALL: [(AuditAction, bool); 21] = [
+    const ALL: [(AuditAction, bool); 22] = [
         (AuditAction::RequestInternalApproval, false),
         (AuditAction::ApproveInternally, false),
         (AuditAction::DenyInternally, false),
@@ -115,6 +117,7 @@ mod tests {
         (AuditAction::RejectDecision, true),
         (AuditAction::TamperWithGrant, true),
         (AuditAction::EndOverdue, true),
+        (AuditAction::NotificationFailed, true),
     ];
 
     fn entry(action: AuditAction, message: &str) -> Entry {

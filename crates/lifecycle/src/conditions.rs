@@ -5,8 +5,9 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use super::proofs::{ADMISSION, CLOCK, Proof, Proofs, SAFETY_NET, gap_reason};
 use crate::text::clip;
 use lockbox_api::{
-    AuditAction, LockboxRequestStatus, Moment, Phase,
+    AuditAction, DeliveryState, LockboxRequestStatus, MessageKind, Moment, Phase,
     condition::{Truth, set},
+    notifications::Notification,
 };
 
 /// Condition types of a request, all present from the first write.
@@ -15,6 +16,28 @@ pub const TYPES: [&str; 6] =
 
 /// Condition type of a request in whose way something is: present from the first time on that something was.
 pub const DEGRADED: &str = "Degraded";
+
+/// Condition type of a request of which somebody is told: present from the first message that was recorded.
+pub const DELIVERED: &str = "MessagesDelivered";
+
+/// Whether the messages about the request arrived; the latest trouble first.
+fn delivered(status: &mut LockboxRequestStatus, now: Moment, generation: Option<i64>) {
+    let of = |state: DeliveryState| status.notifications.iter().rev().find(|told| told.state == state);
+    let (truth, reason, message) =
+        match (of(DeliveryState::Failed), of(DeliveryState::Waiting), of(DeliveryState::Delivered)) {
+            (Some(told), _, _) => (Truth::False, "Failed", in_words(told)),
+            (None, Some(told), _) => (Truth::False, "Waiting", in_words(told)),
+            (None, None, Some(told)) => (Truth::True, "Delivered", in_words(told)),
+            (None, None, None) => return,
+        };
+    set(&mut status.conditions, DELIVERED, truth, reason, &clip(&message, 1024), now, generation);
+}
+
+/// What became of a message: `ApprovalAsked: 2 of 3 delivered; soc@contoso.example: 451 try again later`.
+fn in_words(told: &Notification) -> String {
+    let trouble = told.message.as_deref().map(|words| format!("; {words}")).unwrap_or_default();
+    format!("{}: {} of {} delivered{trouble}", told.kind, told.delivered, told.destinations)
+}
 
 /// Something is in the way of the request, over and over: a sentence says what.
 pub fn degraded(status: &mut LockboxRequestStatus, words: &str, generation: Option<i64>, now: Moment) {
@@ -57,7 +80,12 @@ pub fn derive(status: &mut LockboxRequestStatus, generation: Option<i64>, now: M
         (Truth::Unknown, "NotYet".to_owned(), String::new())
     };
     let notified = if status.notified_at.is_some() {
-        (Truth::True, "Notified".to_owned(), "the customer was notified".to_owned())
+        let asked = status.notifications.iter().find(|told| told.kind == MessageKind::ApprovalAsked);
+        let message = asked.map_or_else(
+            || "the customer was notified".to_owned(),
+            |told| format!("the customer was notified; {}", clip(&in_words(told), 900)),
+        );
+        (Truth::True, "Notified".to_owned(), message)
     } else if status.approved_at.is_some() {
         (Truth::False, "NotNeeded".to_owned(), "no customer data is needed".to_owned())
     } else if ended {
@@ -84,6 +112,7 @@ pub fn derive(status: &mut LockboxRequestStatus, generation: Option<i64>, now: M
     {
         set(&mut status.conditions, type_, truth, &reason, &message, now, generation);
     }
+    delivered(status, now, generation);
     status.until = match phase {
         Phase::Evaluating => status.evaluate_until,
         Phase::AwaitingInternalApproval => status.internal_until,

@@ -3,7 +3,12 @@
 use k8s_openapi::api::rbac::v1::PolicyRule;
 use lockbox_api::{LockboxRequest, LockboxRequestStatus, Moment, Phase, RoleAssignment, time::from_kubernetes};
 
-use crate::{placement::PlacementView, proofs::Proofs, settings::SettingsView};
+use crate::{
+    notifications::{Channels, Delivery},
+    placement::PlacementView,
+    proofs::Proofs,
+    settings::SettingsView,
+};
 
 /// All that a step may depend on, besides the time.
 #[derive(Clone, Copy, Debug)]
@@ -26,6 +31,10 @@ pub struct Facts<'a> {
     pub open: OpenRequests,
     /// What is proven of the cluster.
     pub proofs: &'a Proofs,
+    /// Where messages can go.
+    pub channels: Channels,
+    /// What the outbox holds of this request's messages.
+    pub deliveries: &'a [Delivery],
     /// The tenant's home namespace.
     pub tenant_namespace: &'a str,
 }

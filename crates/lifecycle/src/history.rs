@@ -34,7 +34,7 @@ pub struct Happening {
 
 /// Whether others can provoke such an entry, again and again. All others are made by transitions of the request alone.
 const fn is_provoked(action: AuditAction) -> bool {
-    matches!(action, AuditAction::RejectDecision | AuditAction::TamperWithGrant)
+    matches!(action, AuditAction::RejectDecision | AuditAction::TamperWithGrant | AuditAction::NotificationFailed)
 }
 
 /// Appends what happened `at`. Beyond the limits (see [`LIMIT`], [`KEPT_FOR_TRANSITIONS`]) nothing is appended; the

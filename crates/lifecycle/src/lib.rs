@@ -18,6 +18,7 @@ pub mod history;
 pub mod jit;
 pub mod limits;
 mod locks;
+pub mod notifications;
 pub mod people;
 pub mod placement;
 pub mod policies;
@@ -36,6 +37,7 @@ mod why;
 
 pub use facts::{Attempt, Facts, Forgery, GrantView, OpenRequests, Outcomes, RoleView};
 pub use grant::GrantPlan;
+pub use notifications::{Channels, Delivery, Message, Recipient};
 pub use placement::PlacementView;
 pub use proofs::{Proof, Proofs};
 pub use reason::Reason;

@@ -1,9 +1,13 @@
-//! A request that has ended: publish what is not yet published, then close it.
+//! A request that has ended: publish what is not yet published, tell who is to be told, then close it.
 
 use lockbox_api::Moment;
 
 use super::{Action, Step, approved::again, count};
-use crate::facts::{Facts, GrantView};
+use crate::{
+    conditions,
+    facts::{Facts, GrantView},
+    notifications,
+};
 
 pub(super) fn step(facts: &Facts<'_>, now: Moment) -> Step {
     // Made for a request that has ended meanwhile: whoever made it ends it.
@@ -18,8 +22,17 @@ pub(super) fn step(facts: &Facts<'_>, now: Moment) -> Step {
     if left_over {
         return Step::Sleep(Some(again(now, now)));
     }
+    if let Some(messages) = notifications::to_tell(facts, now) {
+        return Step::Do(Action::Tell { messages });
+    }
     let mut status = status.clone();
-    status.events_published = Some(count(status.history.len()));
-    status.closed = Some(true);
+    let recorded = notifications::record(facts, &mut status, now);
+    conditions::derive(&mut status, facts.request.metadata.generation, now);
+    let closes = status.history.len() == facts.published && notifications::all_is_told(facts);
+    if !closes && !recorded {
+        return Step::Sleep(notifications::wake(facts, now));
+    }
+    status.events_published = Some(count(facts.published));
+    status.closed = closes.then_some(true);
     Step::Write(Box::new(status))
 }

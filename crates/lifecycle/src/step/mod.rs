@@ -28,6 +28,7 @@ use crate::{
     conditions,
     facts::Facts,
     grant::GrantPlan,
+    notifications::{self, Message},
     state::State,
     transition::{Move, Stay},
 };
@@ -68,6 +69,11 @@ pub enum Action {
     Publish {
         /// Entries that are published already.
         after: usize,
+    },
+    /// Let the outbox hold these messages about the request, and no others.
+    Tell {
+        /// The messages.
+        messages: Vec<Message>,
     },
 }
 
@@ -114,9 +120,10 @@ pub fn step(facts: &Facts<'_>, now: Moment) -> Step {
     settle(facts, status, again, now)
 }
 
-/// Writes what has changed; then publishes; then sleeps.
+/// Writes what has changed; then publishes; then tells; then sleeps.
 fn settle(facts: &Facts<'_>, mut status: LockboxRequestStatus, again: Option<Moment>, now: Moment) -> Step {
     let published = facts.published.min(status.history.len());
+    notifications::record(facts, &mut status, now);
     let all_is_published = published == status.history.len();
     conditions::derive(&mut status, facts.request.metadata.generation, now);
     if all_is_published {
@@ -129,7 +136,11 @@ fn settle(facts: &Facts<'_>, mut status: LockboxRequestStatus, again: Option<Mom
     if !all_is_published {
         return Step::Do(Action::Publish { after: published });
     }
-    Step::Sleep(wake(facts, again))
+    // Last: who is told waits for nobody, and nobody waits for who is told.
+    if let Some(messages) = notifications::to_tell(facts, now) {
+        return Step::Do(Action::Tell { messages });
+    }
+    Step::Sleep(wake(facts, again.into_iter().chain(notifications::wake(facts, now)).min()))
 }
 
 /// An action fails over and over: the request says so, and waits.

@@ -13,8 +13,8 @@ use lockbox_api::{
     AuditAction, LockboxRequest, LockboxRequestStatus, LockboxSettingsSpec, Phase, RoleAssignment, Verdict,
 };
 use lockbox_lifecycle::{
-    Action, Attempt, Facts, Forgery, GrantView, OpenRequests, Outcomes, PlacementView, Proof, Proofs, RoleView,
-    SettingsView, Step, history, step,
+    Action, Attempt, Channels, Facts, Forgery, GrantView, OpenRequests, Outcomes, PlacementView, Proof, Proofs,
+    RoleView, SettingsView, Step, history, step,
 };
 use serde_json::json;
 use stateright::{Model, Property};
@@ -542,6 +542,8 @@ impl Machine {
             published: usize::from(question.published),
             open: OpenRequests { of_requester: 1, in_namespace: 1 },
             proofs: &proofs(question.proofs),
+            channels: Channels::default(),
+            deliveries: &[],
             tenant_namespace: HOME,
         };
         let (mut by_grant, mut by_write, mut makes) = (0, 0, false);

@@ -11,8 +11,8 @@ use lockbox_api::{
     time::to_kubernetes,
 };
 use lockbox_lifecycle::{
-    Action, Attempt, Facts, Forgery, GrantView, OpenRequests, Outcomes, PlacementView, Proofs, RoleView, SettingsView,
-    Step, step,
+    Action, Attempt, Channels, Delivery, Facts, Forgery, GrantView, Message, OpenRequests, Outcomes, PlacementView,
+    Proofs, RoleView, SettingsView, Step, step,
 };
 use serde_json::{Value, json};
 
@@ -66,6 +66,10 @@ pub struct World {
     pub proofs: Proofs,
     /// Entries known to be published; none: what status says.
     pub published: Option<usize>,
+    /// Where messages can go.
+    pub channels: Channels,
+    /// What the outbox holds.
+    pub deliveries: Vec<Delivery>,
     /// Seconds since the request was made.
     pub now: i64,
 }
@@ -88,6 +92,8 @@ impl World {
             open: OpenRequests { of_requester: 1, in_namespace: 1 },
             proofs: Proofs::ALL,
             published: None,
+            channels: Channels::default(),
+            deliveries: vec![],
             now: 10,
         }
     }
@@ -127,6 +133,19 @@ impl World {
         let mut value = serde_json::to_value(&self.request.spec).unwrap();
         change(&mut value);
         self.request.spec = serde_json::from_value(value).unwrap();
+    }
+
+    /// With a mail server, and settings that tell people.
+    pub fn telling(mut self, notifications: Value) -> Self {
+        self.channels = Channels { mail: true, webhooks: true };
+        self.settings(|spec| spec["notifications"] = notifications)
+    }
+
+    /// Every message that the outbox holds arrives.
+    pub fn deliver(&mut self) {
+        for delivery in &mut self.deliveries {
+            delivery.delivered = delivery.destinations;
+        }
     }
 
     pub fn at(mut self, now: i64) -> Self {
@@ -177,6 +196,8 @@ impl World {
             published: self.published.unwrap_or_else(|| usize::try_from(recorded).unwrap()),
             open: self.open,
             proofs: &self.proofs,
+            channels: self.channels,
+            deliveries: &self.deliveries,
             tenant_namespace: HOME,
         };
         step(&facts, at(self.now))
@@ -238,6 +259,25 @@ impl World {
                 self.binding = false;
             }
             Action::Publish { .. } => self.published = Some(self.history().len()),
+            Action::Tell { messages } => self.tell(messages),
+        }
+    }
+
+    /// Holds these messages and no others, as the outbox does; each has one destination.
+    fn tell(&mut self, messages: &[Message]) {
+        self.deliveries.retain(|held| messages.iter().any(|message| message.id == held.id));
+        for message in messages {
+            if self.deliveries.iter().all(|held| held.id != message.id) {
+                self.deliveries.push(Delivery {
+                    id: message.id.clone(),
+                    kind: message.kind,
+                    since: at(self.now),
+                    delivered: 0,
+                    failed: 0,
+                    destinations: 1,
+                    trouble: None,
+                });
+            }
         }
     }
 

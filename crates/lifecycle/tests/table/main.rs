@@ -14,6 +14,7 @@ mod assignments;
 mod awaiting;
 mod evaluating;
 mod granted;
+mod notifications;
 mod notified;
 mod record;
 mod rules;
@@ -233,6 +234,7 @@ fn every_audit_action_comes_out_of_some_row() {
         RejectDecision,
         TamperWithGrant,
         EndOverdue,
+        // NotificationFailed has its own tests, in notifications.rs: it belongs to no phase.
     ]);
     assert_eq!(seen, all);
 }
