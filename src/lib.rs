@@ -12,6 +12,7 @@
 //! | [`lifecycle`] | what happens next | decide; no I/O, no clock |
 //! | [`cluster`] | what is written to the API server | write, each call with a time limit |
 //! | [`controller`] | when to look, and at what | watch, gather facts, perform a step |
+//! | `outbox` | which messages are on their way | send, and remember nothing that matters |
 //! | [`operator`] | how it is wired and stopped | start and stop |
 //!
 //! # Invariants
@@ -27,3 +28,4 @@ mod controller;
 pub mod crds;
 mod http;
 pub mod operator;
+mod outbox;

@@ -40,8 +40,10 @@ use crate::{
         watches::{changed, stored, stored_telling, stored_watching, without_errors},
     },
     http::{self, Readiness},
+    outbox::Outbox,
 };
 use lockbox_api::{LockboxRequest, LockboxSettings, Phase, RoleAssignment, names};
+use lockbox_lifecycle::Channels;
 
 /// Requests that are closed are never sent to us: the watch stays as small as what is open.
 const OPEN: &str = "status.closed!=true";
@@ -85,6 +87,7 @@ pub async fn run(client: Client, config: Config, stop: impl Future<Output = ()>)
     let (concurrency, home) = (cluster.config().concurrency, cluster.config().tenant_namespace.clone());
     let policies = policies(&client);
     let (watches, streams) = Watches::new(&client);
+    let outbox = Outbox::new(Channels::default(), watches.changes.clone());
     let context = Arc::new(Context {
         cluster,
         settings: watches.settings.clone(),
@@ -93,6 +96,7 @@ pub async fn run(client: Client, config: Config, stop: impl Future<Output = ()>)
         retries: Retries::default(),
         proofs: CurrentProofs::new(watches.changes.clone()),
         troubles: Troubles::default(),
+        outbox: outbox.clone(),
         gone: watches.gone.clone(),
     });
     let ready = watches.ready(context.clone(), readiness);
@@ -352,7 +356,7 @@ impl Wiring {
                 Change::Settings | Change::Troubles => {
                     store.state().iter().map(|object| ObjectRef::from_obj(object.as_ref())).collect()
                 }
-                Change::Assignment(_) | Change::People | Change::Proofs => vec![],
+                Change::Assignment(_) | Change::People | Change::Proofs | Change::Told { .. } => vec![],
             };
             stream::iter(touched)
         });
@@ -410,6 +414,9 @@ fn touched_by_changes(
                 *namespace == home || request.meta().namespace.as_deref() == Some(namespace)
             }
             Change::Proofs => waits_for_proofs(request),
+            Change::Told { namespace, name } => {
+                request.meta().namespace.as_ref() == Some(namespace) && request.meta().name.as_ref() == Some(name)
+            }
             Change::People | Change::Troubles => false,
         };
         let touched: Vec<_> = store

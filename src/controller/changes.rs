@@ -31,6 +31,13 @@ pub enum Change {
     Troubles,
     /// What is proven of the cluster.
     Proofs,
+    /// A message about this request is settled.
+    Told {
+        /// The request's namespace.
+        namespace: String,
+        /// The request's name.
+        name: String,
+    },
 }
 
 /// A bounded channel to any number of readers. A reader that fell behind is told that everything changed, so nothing

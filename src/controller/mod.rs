@@ -23,7 +23,10 @@ use kube::{
 };
 
 use self::retry::Retries;
-use crate::cluster::{Cluster, Error};
+use crate::{
+    cluster::{Cluster, Error},
+    outbox::Outbox,
+};
 use lockbox_api::{LockboxRequest, LockboxSettings, Moment, RoleAssignment, names};
 use lockbox_lifecycle::settings::SettingsView;
 
@@ -46,6 +49,8 @@ pub struct Context {
     pub proofs: proofs::CurrentProofs,
     /// What stands in the way of people's bindings.
     pub troubles: people::Troubles,
+    /// Messages on their way.
+    pub outbox: Arc<Outbox>,
     /// What went, and is to be told.
     pub gone: Arc<gone::Gone>,
 }

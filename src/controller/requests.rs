@@ -13,7 +13,7 @@ use kube::{
 };
 use lockbox_api::{LockboxRequest, LockboxSettings, Moment, Phase, RoleAssignment, Scope, names};
 use lockbox_lifecycle::{
-    Action, Attempt, Channels, Delivery, Facts, Forgery, GrantView, OpenRequests, Outcomes, Proof, Proofs, RoleView,
+    Action, Attempt, Delivery, Facts, Forgery, GrantView, OpenRequests, Outcomes, Proof, Proofs, RoleView,
     SettingsView, Step, facts::needs_role, limits, placement, step,
 };
 
@@ -171,7 +171,7 @@ impl Requests {
             open: self.open(&request),
             published: self.memory.published(&request),
             proofs: self.proofs(settings.as_deref()),
-            deliveries: vec![],
+            deliveries: self.shared.outbox.deliveries(&request),
             settings,
             request,
         }
@@ -200,7 +200,7 @@ impl Requests {
             published: view.published,
             open: view.open,
             proofs: &view.proofs,
-            channels: Channels::default(),
+            channels: self.shared.outbox.channels(),
             deliveries: &view.deliveries,
             tenant_namespace: &self.shared.cluster.config().tenant_namespace,
         };
@@ -246,7 +246,15 @@ impl Requests {
                     }
                 }
             }
-            Action::Tell { .. } => {}
+            Action::Tell { messages } => {
+                let guarded = view.settings.as_deref().and_then(|settings| settings.0.as_ref().ok());
+                if let Some(settings) = guarded {
+                    let assignments = self.assignments();
+                    let outbox = &self.shared.outbox;
+                    outbox.hold(&view.request, &settings.spec, &assignments, messages, self.now());
+                }
+                view.deliveries = self.shared.outbox.deliveries(&view.request);
+            }
             Action::Publish { after } => {
                 let history = view.request.status.as_ref().map_or(&[][..], |status| &status.history);
                 cluster.publish(&view.request, history.get(*after..).unwrap_or_default()).await?;
@@ -263,6 +271,7 @@ impl Requests {
         let current = self.shared.cluster.read_request(&namespace, &name).await?;
         let Some(current) = current.filter(|current| current.metadata.uid == view.request.metadata.uid) else {
             self.memory.forget(&view.request);
+            self.shared.outbox.forget(view.request.metadata.uid.as_deref().unwrap_or_default());
             return Ok(false);
         };
         (view.request, view.outcomes.request_read) = (current, true);
@@ -313,9 +322,15 @@ impl Requests {
         (view.request, view.outcomes.request_read) = (written, true);
         if view.request.status.as_ref().is_some_and(|status| status.closed == Some(true)) {
             self.memory.close(&view.request);
+            self.shared.outbox.forget(view.request.metadata.uid.as_deref().unwrap_or_default());
         } else {
             self.memory.remember_version(&view.request);
         }
+    }
+
+    /// All assignments, as the cache knows them: for the addresses in them.
+    fn assignments(&self) -> Vec<RoleAssignment> {
+        self.shared.assignments.state().iter().filter_map(|guarded| guarded.0.as_ref().ok().cloned()).collect()
     }
 
     /// Whether the cache knows the binding of the request's grant. That it is not there, only the API server says.
