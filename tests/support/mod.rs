@@ -5,6 +5,7 @@
 
 pub mod audit;
 pub mod operator;
+pub mod reader;
 pub mod requirements;
 
 use std::{
@@ -23,6 +24,7 @@ use lockbox_cluster::{Cluster, Options, User};
 use serde_json::{Value, json};
 
 use operator::Operator;
+use reader::Reader;
 
 /// How long a test waits for anything at most.
 pub const PATIENCE: Duration = Duration::from_mins(1);
@@ -34,6 +36,8 @@ pub const ADA: &str = "ada@contoso.example";
 /// A cluster with Lockbox installed by Helm.
 pub struct World {
     pub cluster: Cluster,
+    /// The administrator's reads.
+    reader: Reader,
     pub operator: Mutex<Option<Operator>>,
     /// Settings are one object: many may rely on those of the examples at a time, and one may change them.
     settings: RwLock<()>,
@@ -68,7 +72,8 @@ impl World {
     fn after(options: Options, early: impl FnOnce(&Cluster) -> Option<Operator>) -> Self {
         let cluster = Cluster::start(options).unwrap();
         let operator = early(&cluster);
-        let world = Self { cluster, operator: Mutex::new(operator), settings: RwLock::new(()) };
+        let reader = Reader::new(cluster.admin());
+        let world = Self { cluster, reader, operator: Mutex::new(operator), settings: RwLock::new(()) };
         world.helm_install(&[]);
         world
     }
@@ -218,8 +223,13 @@ impl World {
 
     /// An object as the administrator sees it.
     pub fn get(&self, kind: &str, namespace: &str, name: &str) -> Value {
-        let text = self.admin(&["get", kind, name, "-n", namespace, "-o", "json"]).unwrap();
-        serde_json::from_str(&text).unwrap()
+        match reader::path(kind, namespace, name) {
+            Some(path) => self.reader.get(&path).unwrap_or_else(|error| panic!("{path}: {error}")),
+            None => {
+                let text = self.admin(&["get", kind, name, "-n", namespace, "-o", "json"]).unwrap();
+                serde_json::from_str(&text).unwrap()
+            }
+        }
     }
 
     /// A request as it is stored.
@@ -265,15 +275,18 @@ impl World {
     /// Has the record of a finished request removed, and waits until it is gone.
     pub fn remove(&self, namespace: &str, name: &str) {
         self.patch(&self.ada(), namespace, name, &json!({"spec": {"removal": {"reason": "not needed"}}})).unwrap();
-        let gone = ["get", "lbr", name, "-n", namespace, "--ignore-not-found", "-o", "name"];
-        eventually("the record is gone", || self.admin(&gone).unwrap().is_empty().then_some(()));
+        let path = reader::path("lbr", namespace, name).unwrap();
+        eventually("the record is gone", || {
+            self.reader.get(&path).is_err_and(|error| error.contains("not found")).then_some(())
+        });
     }
 
     /// Waits until one of the provider's people is shown a request: its Role comes a moment after it.
+    #[allow(clippy::unused_self, reason = "reads like every other step of a test")]
     pub fn sees(&self, user: &User, namespace: &str, name: &str) {
-        eventually(&format!("{namespace}/{name} is shown"), || {
-            self.kubectl(user, &["get", "lbr", name, "-n", namespace]).ok()
-        });
+        let path = reader::path("lbr", namespace, name).unwrap();
+        let reader = Reader::new(user);
+        eventually(&format!("{namespace}/{name} is shown"), || reader.get(&path).ok());
     }
 
     /// Creates a request as Kim and waits until the customer was notified and Kim sees it. The settings are the examples', or those to
@@ -299,9 +312,12 @@ impl World {
 
     /// The Events about a request, in the order of their sequence: (reason, note).
     pub fn events(&self, namespace: &str, name: &str) -> Vec<(String, String)> {
-        let selector = format!("--field-selector=involvedObject.name={name},involvedObject.kind=LockboxRequest");
-        let text = self.admin(&["get", "events", "-n", namespace, &selector, "-o", "json"]).unwrap();
-        let list: Value = serde_json::from_str(&text).unwrap();
+        let list = self
+            .reader
+            .get(&format!(
+                "/api/v1/namespaces/{namespace}/events?fieldSelector=involvedObject.name%3D{name},involvedObject.kind%3DLockboxRequest"
+            ))
+            .unwrap();
         let mut events: Vec<_> = list["items"].as_array().unwrap().iter().collect();
         events.sort_by_key(|event| event["metadata"]["name"].as_str().unwrap().to_owned());
         let field = |event: &Value, name: &str| event[name].as_str().unwrap().to_owned();
@@ -530,12 +546,15 @@ pub fn example(path: &str) -> String {
 /// Asks until there is an answer, and fails the test after [`PATIENCE`].
 pub fn eventually<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
     let deadline = Instant::now() + PATIENCE;
+    let mut pause = Duration::from_millis(20);
     loop {
         if let Some(answer) = ask() {
             return answer;
         }
         assert!(Instant::now() < deadline, "not within {} s: {what}", PATIENCE.as_secs());
-        std::thread::sleep(Duration::from_millis(50));
+        std::thread::sleep(pause);
+        // Most questions start a process: who waits long asks less often.
+        pause = (pause * 3 / 2).min(Duration::from_millis(250));
     }
 }
 

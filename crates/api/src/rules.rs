@@ -132,16 +132,16 @@ pub(super) fn https_template() -> Rule {
 
 /// What an e-mail address looks like here: a local part without quotes, and a domain. Never what could be a second
 /// recipient, a header or a name.
-const ADDRESS: &str = r#"^[^@,;:<>()\[\]\\"\\s\x00-\x1f\x7f]+@[^@,;:<>()\[\]\\"\\s\x00-\x1f\x7f]+$"#;
+const ADDRESS: &str = r#"^[^@,;:<>()\[\]\\"\s\x00-\x1f\x7f]+@[^@,;:<>()\[\]\\"\s\x00-\x1f\x7f]+$"#;
 
 /// On an e-mail address.
 pub(super) fn address() -> Rule {
-    Rule::new(format!("self.matches('{ADDRESS}')")).message("must be one e-mail address, such as soc@contoso.example")
+    Rule::new(format!("self.matches(r'{ADDRESS}')")).message("must be one e-mail address, such as soc@contoso.example")
 }
 
 /// On a list of e-mail addresses.
 pub(super) fn addresses() -> Rule {
-    Rule::new(format!("self.all(a, a.matches('{ADDRESS}'))"))
+    Rule::new(format!("self.all(a, a.matches(r'{ADDRESS}'))"))
         .message("must be e-mail addresses, one an item, such as soc@contoso.example")
 }
 
