@@ -23,7 +23,7 @@ const ONLY_ON_A_SERVER: [(&str, &str); 0] = [];
 
 const IMMUTABLE: &str = "is immutable: to ask for something else, create a new request";
 const ANOTHER: &str = "is immutable: delete this assignment and create another";
-const VISIBLE: &str = "must be one paragraph without line breaks (in YAML write >- and not |), tabs, gaps of blanks, or control, zero-width and bidirectional characters";
+const VISIBLE: &str = "must be one paragraph without line breaks (in YAML, write >- instead of |), tabs, runs of spaces, or control, zero-width and bidirectional characters";
 const DURATION: &str = "must be a duration such as 4d, 8h, 90m or 1h30m: days, hours, minutes and seconds, in this order, none of them zero";
 const LINK: &str = "must be an https URL without a user name in it, such as https://support.example/123";
 const BUILT_IN: &str =
@@ -243,7 +243,7 @@ fn an_immutable_field_can_be_neither_changed_nor_added_nor_taken_away() {
 }
 
 fn creation() -> Vec<Case> {
-    let undecided = "a request starts undecided: decisions, cancellation, release, revocation and removal are written after Lockbox has taken it up (status.phase)";
+    let undecided = "create the request without decisions, cancellation, release, revocation and removal: they are written once Lockbox has taken it up (status.phase)";
     let mut cases = vec![];
     let sample = full(REQUEST);
     for field in [
@@ -265,7 +265,7 @@ fn creation() -> Vec<Case> {
     let empty = with(&with(&created(REQUEST), "/spec/decisions", json!({})), "/spec/internalDecisions", json!({}));
     cases.push(accept(REQUEST, "empty maps at creation", empty));
     let activated = with(&created(ASSIGNMENT), "/spec/activation", full(ASSIGNMENT)["spec"]["activation"].clone());
-    let message = "an assignment is activated by its principal after it was created";
+    let message = "leave activation out: the principal activates the assignment after it is created";
     cases.push(refuse(ASSIGNMENT, "activated at creation", activated.clone(), "spec.activation", message));
     cases.push(accept(ASSIGNMENT, "activated later", with(&activated, "/status/observedGeneration", 1)));
 
@@ -291,11 +291,11 @@ fn creation() -> Vec<Case> {
 
 fn what_a_request_names() -> Vec<Case> {
     let sample = created(REQUEST);
-    let who = "say who asks: requester.username is your own user name, requester.groups are all your groups (Kubernetes 1.36 and later fills this in)";
-    let ticket = "a request that comes from a support request names it (id, url, summary)";
-    let incident = "a request that the provider starts itself names its incident (id, summary)";
-    let belongs = "a circumstance other than Standard names the incident that it belongs to";
-    let happened = "an incident says what happened (only a legal demand may leave that out)";
+    let who = "say who asks: set requester.username to your own user name and requester.groups to all your groups (Kubernetes 1.36 and later fills this in)";
+    let ticket = "name the support request (id, url, summary): origin SupportRequest requires it";
+    let incident = "name the incident (id, summary): origin ProviderInitiated requires it";
+    let belongs = "name the incident: every circumstance except Standard requires it";
+    let happened = "say what happened in incident.summary: only a LegalDemand may leave it out";
     let person = "access is granted to people: a service account or component cannot ask for it";
     let no_incident = without(&sample, "/spec/incident");
     let mut cases = vec![
@@ -413,7 +413,7 @@ fn cuts() -> Vec<Case> {
     let live = with(&created(REQUEST), "/status/phase", "CustomerNotified");
     let decided =
         |field: &str, value: Value| with(&live, "/spec/decisions/alice", json!({"verdict": "Approve", field: value}));
-    let longer = "a decision can shorten the time that was asked for (spec.duration), not lengthen it";
+    let longer = "a decision can shorten the requested time (spec.duration), not lengthen it";
     for (duration, fits) in [
         ("8h", true),
         ("480m", true),
@@ -436,7 +436,7 @@ fn cuts() -> Vec<Case> {
     let open = without(&decided("duration", json!("7d")), "/spec/duration");
     cases.push(accept(REQUEST, "nothing was asked for, so Lockbox compares", open));
 
-    let more = "a decision can leave out resources that were asked for (spec.resources), not add any";
+    let more = "a decision can leave out requested resources (spec.resources), not add any";
     let asked = live["spec"]["resources"].clone();
     let one = |group: &str, resource: &str, name: &str| json!({"group": group, "resource": resource, "name": name});
     for (what, resources, fits) in [
@@ -468,7 +468,7 @@ fn cuts() -> Vec<Case> {
             format!("{} twice the same", place.field),
             object,
             &place.field,
-            "names an object twice",
+            "must not name an object twice",
         ));
     }
     cases
@@ -853,7 +853,7 @@ fn assignments() -> Vec<Case> {
             "an activation taken back",
             idle,
             "spec.activation",
-            "an activation ends by itself: it cannot be taken back",
+            "an activation cannot be taken back: it ends by itself",
         )
         .after(&activated),
     );
@@ -863,7 +863,7 @@ fn assignments() -> Vec<Case> {
         "an active one activated",
         active,
         "spec.activation",
-        "only an Eligible assignment is activated; this one is Active",
+        "only an Eligible assignment can be activated; this one is Active",
     ));
     cases
 }
@@ -922,7 +922,7 @@ fn settings() -> Vec<Case> {
     cases.push(refuse(SETTINGS, "a service with an unknown level", unknown, "spec.services", service));
     cases.push(accept(SETTINGS, "a service without levels", without(&sample, "/spec/services/0/accessLevels")));
 
-    let names = "names are read only when optIn is Listed";
+    let names = "set optIn to Listed, or leave names out";
     for (opt_in, listed, fits) in [
         ("None", 1, false),
         ("All", 1, false),
@@ -961,7 +961,7 @@ fn settings() -> Vec<Case> {
         "a Deny that requires",
         deny.clone(),
         "spec.jit.rules[0].require",
-        "a rule that denies requires nothing",
+        "leave require out: it belongs to rules with effect Permit",
     ));
     cases.push(accept(SETTINGS, "a Deny", without(&deny, "/spec/jit/rules/0/require")));
 
@@ -981,7 +981,7 @@ fn settings() -> Vec<Case> {
         "three of two users",
         approvers(2, 0, 3),
         field,
-        "more approvals than there are approvers",
+        "must not exceed the number of approvers",
     ));
 
     let standard = with(&sample, "/spec/exclusions/allowed/0/circumstance", "Standard");
@@ -990,7 +990,7 @@ fn settings() -> Vec<Case> {
         "Standard as an exclusion",
         standard,
         "spec.exclusions.allowed[0].circumstance",
-        "Standard is no exclusion",
+        "must be an exclusion: BreakGlass, PlatformTroubleshooting or LegalDemand",
     ));
     cases
 }
