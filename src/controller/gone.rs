@@ -14,7 +14,7 @@ use tokio::{sync::Notify, time::timeout};
 use super::{Guarded, now, retry::Retries};
 use crate::cluster::{Cluster, EventRecord};
 use lockbox_api::{LockboxSettings, RoleAssignment, names};
-use lockbox_lifecycle::{people::Source, text::clip};
+use lockbox_lifecycle::people::Source;
 
 /// Events that wait to be published at most. The log has them all.
 const MOST: usize = 1_000;
@@ -68,7 +68,7 @@ impl Gone {
             ..ObjectReference::default()
         };
         let name = format!("lockbox.{}.deleted", source.uid);
-        self.push(regarding, name, "DeleteRoleAssignment", &note, &source.namespace);
+        self.push(regarding, name, "DeleteRoleAssignment", note, &source.namespace);
     }
 
     /// The settings went.
@@ -80,15 +80,15 @@ impl Gone {
         let uid = guarded.uid().unwrap_or_default();
         let generation = guarded.meta().generation.unwrap_or_default();
         let note = format!("Delete Settings: the LockboxSettings of generation {generation} are gone; {BY}");
-        self.push(regarding.clone(), format!("lockbox.{uid}.deleted"), "DeleteSettings", &note, "default");
+        self.push(regarding.clone(), format!("lockbox.{uid}.deleted"), "DeleteSettings", note, "default");
         let was_on = guarded.0.as_ref().ok().and_then(|settings| settings.status.as_ref()?.enabled);
         if was_on == Some(true) {
             let note = format!("Disable Customer Lockbox: the LockboxSettings are gone; {BY}");
-            self.push(regarding, format!("lockbox.{uid}.deleted-off"), "DisableLockbox", &note, "default");
+            self.push(regarding, format!("lockbox.{uid}.deleted-off"), "DisableLockbox", note, "default");
         }
     }
 
-    fn push(&self, regarding: ObjectReference, name: String, reason: &str, note: &str, namespace: &str) {
+    fn push(&self, regarding: ObjectReference, name: String, reason: &str, note: String, namespace: &str) {
         {
             let mut latest = self.latest.lock().unwrap_or_else(PoisonError::into_inner);
             if latest.contains(&name) {
@@ -97,14 +97,8 @@ impl Gone {
             latest.truncate(MOST - 1);
             latest.push_front(name.clone());
         }
-        let record = EventRecord {
-            name,
-            namespace: namespace.into(),
-            reason: reason.into(),
-            note: clip(note, 512),
-            warning: false,
-            at: now(),
-        };
+        let record =
+            EventRecord { name, namespace: namespace.into(), reason: reason.into(), note, warning: false, at: now() };
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         if waiting.len() < MOST {
             waiting.push_back(Waiting { regarding, record, tried: 0 });

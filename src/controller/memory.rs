@@ -9,6 +9,8 @@ use std::{
 
 use lockbox_api::LockboxRequest;
 
+use super::version;
+
 /// Requests that are remembered at most.
 const MOST: usize = 20_000;
 /// How long a request is remembered after it was closed: until the cache has heard of it, too.
@@ -48,8 +50,8 @@ impl Memory {
         self.write(request, |known| known.published = published);
     }
 
-    /// Whether this is older than the version that our last write made. Versions are numbers on every API server; should
-    /// one not be, nothing counts as old, and a write over it is refused.
+    /// Whether this is older than the version that our last write made. Without a version that is a number nothing counts
+    /// as old, and a write over it is refused.
     pub fn is_behind(&self, request: &LockboxRequest) -> bool {
         version(request).is_some_and(|version| version < self.read(request).version)
     }
@@ -106,8 +108,4 @@ impl Memory {
 
 fn uid(request: &LockboxRequest) -> &str {
     request.metadata.uid.as_deref().unwrap_or_default()
-}
-
-fn version(request: &LockboxRequest) -> Option<u64> {
-    request.metadata.resource_version.as_deref()?.parse().ok()
 }

@@ -14,7 +14,7 @@ pub mod sweep;
 pub mod views;
 pub mod watches;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use kube::{
     Resource, ResourceExt as _,
@@ -29,6 +29,9 @@ use crate::{
 };
 use lockbox_api::{LockboxRequest, LockboxSettings, Moment, RoleAssignment, names};
 use lockbox_lifecycle::settings::SettingsView;
+
+/// Longest sleep: a clock that was set, or a machine that slept, is noticed after it.
+const LONGEST_SLEEP: Duration = Duration::from_mins(10);
 
 /// What an object that cannot be read is kept as: the watch goes on for the others.
 pub type Guarded<K> = DeserializeGuard<K>;
@@ -93,6 +96,11 @@ pub fn on_error<K: Resource<DynamicType = ()>>(object: Arc<Guarded<K>>, error: &
 /// Under which retries are counted.
 fn key<K: Resource<DynamicType = ()>>(object: &Guarded<K>) -> String {
     format!("{} {}/{}", K::kind(&()), object.namespace().unwrap_or_default(), object.name_any())
+}
+
+/// The version of a stored object. Versions are numbers on every API server; should one not be, there is none.
+fn version(object: &impl Resource) -> Option<u64> {
+    object.meta().resource_version.as_deref()?.parse().ok()
 }
 
 /// The operator's own clock, in one place. [`proofs::CurrentProofs::now`] says what it means for deadlines.
