@@ -120,7 +120,7 @@ impl Cluster {
     }
 }
 
-/// The Event that says a record.
+/// The Event for a record.
 fn event(regarding: ObjectReference, related: Option<ObjectReference>, record: &EventRecord, instance: &str) -> Event {
     // Of the reference, what names the object: its version would differ between attempts.
     let regarding = ObjectReference { resource_version: None, ..regarding };

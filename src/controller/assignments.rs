@@ -1,4 +1,4 @@
-//! Role assignments: say whether each counts, record activations, and tell what became of each.
+//! Role assignments: say whether each counts, record activations, and report what happened to each.
 
 use std::sync::Arc;
 

@@ -1,5 +1,5 @@
-//! What is told of objects that went. A deletion leaves no object that could remember it, and does not say who: an Event
-//! and a log line do what can be done, and the API server's own audit log knows the rest.
+//! What is reported about deleted objects. A deletion leaves no object that could record it, and does not say who did
+//! it: an Event and a log line do what can be done, and the API server's own audit log knows the rest.
 
 use std::{
     collections::VecDeque,
@@ -20,10 +20,10 @@ use lockbox_lifecycle::people::Source;
 const MOST: usize = 1_000;
 /// How often one Event is tried: its namespace may be out of room for good.
 const TRIES: u8 = 10;
-/// Where it is said who deleted something.
+/// Where to find out who deleted something.
 const BY: &str = "the API server does not say by whom; its audit log does";
 
-/// What went, and is not told yet.
+/// What was deleted and is not reported yet.
 #[derive(Default)]
 pub struct Gone {
     waiting: Mutex<VecDeque<Waiting>>,
@@ -39,7 +39,7 @@ struct Waiting {
 }
 
 impl Gone {
-    /// An assignment went.
+    /// An assignment was deleted.
     pub fn assignment(&self, guarded: &Guarded<RoleAssignment>) {
         let what = match &guarded.0 {
             Ok(assignment) => {
@@ -71,7 +71,7 @@ impl Gone {
         self.push(regarding, name, "DeleteRoleAssignment", note, &source.namespace);
     }
 
-    /// The settings went.
+    /// The settings were deleted.
     pub fn settings(&self, guarded: &Guarded<LockboxSettings>) {
         if guarded.name_any() != names::SETTINGS {
             return;

@@ -1,5 +1,5 @@
-//! What the operator remembers of a request between two looks at it. It only spares asking the API server for what it
-//! would refuse: a restart forgets it, and nothing depends on it.
+//! What the operator remembers of a request between two looks at it. It only saves calls that the API server would
+//! refuse: a restart forgets it, and nothing depends on it.
 
 use std::{
     collections::{HashMap, VecDeque},

@@ -31,7 +31,7 @@ const REVIEW: Duration = Duration::from_mins(5);
 
 /// Type of the condition that says whether the definitions are those of this version.
 const DEFINITIONS: &str = "DefinitionsMatch";
-/// Type of the condition that says that rights of people could not be made or taken back.
+/// Type of the condition that says that people's RBAC could not be created or removed.
 const PEOPLE: &str = "PeopleBound";
 /// Bytes of an Event's note for what changed.
 const CHANGES: usize = 640;

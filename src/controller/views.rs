@@ -1,6 +1,6 @@
-//! The Roles by which the provider's people see requests, kept as the open requests say: what is missing is made, what is
-//! too much goes. Nothing waits for them, and they wait for nothing but the API server; one that fails is tried again by
-//! itself.
+//! The Roles by which the provider's people see requests, kept as the open requests say: what is missing is created,
+//! what is too much is removed. Nothing waits for them, and they wait for nothing but the API server; one that fails is
+//! tried again by itself.
 
 use std::{
     collections::{BTreeMap, BTreeSet},

@@ -37,7 +37,7 @@ pub const fn words(action: AuditAction) -> &'static str {
     }
 }
 
-/// Whether an operator of the cluster should look at it.
+/// Whether a cluster operator should look at it.
 pub const fn is_warning(action: AuditAction) -> bool {
     matches!(
         action,
