@@ -132,7 +132,7 @@ pub(super) fn https_template() -> Rule {
 
 /// What an e-mail address looks like here: a local part without quotes, and a domain. Never what could be a second
 /// recipient, a header or a name.
-const ADDRESS: &str = r#"^[^@,;:<>()\[\]\\"\\s\x00-\x1f\x7f]+@[^@,;:<>()\[\]\\"\\s\x00-\x1f\x7f]+$"#;
+const ADDRESS: &str = r#"^[^@,;:<>()\\[\\]\\\\"\\s\x00-\x1f\x7f]+@[^@,;:<>()\\[\\]\\\\"\\s\x00-\x1f\x7f]+$"#;
 
 /// On an e-mail address.
 pub(super) fn address() -> Rule {
