@@ -1,4 +1,4 @@
-//! What the operator is told when it starts.
+//! The operator's configuration, fixed at start.
 
 use std::collections::BTreeMap;
 
@@ -7,19 +7,19 @@ use std::collections::BTreeMap;
 pub struct Config {
     /// The operator's own namespace.
     pub namespace: String,
-    /// The tenant's home namespace: requests and assignments for the tenant live there.
+    /// The tenant's home namespace, for requests and assignments of scope Tenant.
     pub tenant_namespace: String,
     /// Name of this instance in Events: the Pod's, or another.
     pub instance: String,
     /// Address for probes, such as `[::]:8080`; none for none.
     pub listen: Option<std::net::SocketAddr>,
-    /// Requests that are worked on at the same time.
+    /// How many requests to work on at the same time.
     pub concurrency: u16,
-    /// Image that the deadline Jobs' Pod templates name. It is never run.
+    /// Image in the Pod templates of deadline Jobs. It never runs.
     pub deadline_job_image: String,
-    /// What every object of a grant bears besides Lockbox's own, for policies that ask for it.
+    /// Labels and annotations of every object of a grant, besides Lockbox's own, for policies that require them.
     pub grant: Marks,
-    /// What the deadline Job and its Pod template bear besides that.
+    /// Further ones of the deadline Job and its Pod template.
     pub deadline_job: Marks,
 }
 

@@ -1,4 +1,4 @@
-//! `lockbox-operator explain`: what becomes of a request, rule by rule, without a cluster.
+//! `lockbox-operator explain`: what happens to a request, rule by rule, without a cluster.
 
 use std::{collections::BTreeMap, fmt::Write as _, fs, path::PathBuf, process::ExitCode};
 
@@ -24,21 +24,21 @@ pub struct Explain {
     /// Files with YAML documents: one LockboxSettings and one LockboxRequest; ClusterRoles and RoleAssignments as needed.
     #[arg(short, long = "filename", value_name = "FILE", required = true)]
     filenames: Vec<PathBuf>,
-    /// Who asks, where the request does not say (on Kubernetes 1.36 and later the API server fills it in).
+    /// The requester, if the request does not say (on Kubernetes 1.36 and later the API server fills it in).
     #[arg(long = "as", value_name = "USER")]
     user: Option<String>,
-    /// A group of whoever asks; may be given several times.
+    /// A group of the requester. May be repeated.
     #[arg(long = "as-group", value_name = "GROUP")]
     groups: Vec<String>,
-    /// An attribute of whoever asks; may be given several times.
+    /// An attribute of the requester. May be repeated.
     #[arg(long = "as-user-extra", value_name = "KEY=VALUE")]
     extra: Vec<String>,
-    /// How the answer is written.
+    /// Output format.
     #[arg(short, long, value_enum, default_value_t = Output::Text, value_name = "FORMAT")]
     output: Output,
 }
 
-/// How the answer is written.
+/// Output format.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Output {
     /// For people.
@@ -104,7 +104,7 @@ struct RuleReport {
 }
 
 impl Explain {
-    /// Prints the answer. 0: the request goes on; 1: it is refused; 2: nothing could be explained.
+    /// Prints the answer. 0: the request proceeds; 1: it is refused; 2: nothing could be explained.
     pub fn run(&self) -> ExitCode {
         let report = match self.documents().and_then(|documents| report(&documents)) {
             Ok(report) => report,
@@ -222,8 +222,8 @@ fn report(documents: &Documents) -> Result<Report, Error> {
     })
 }
 
-/// What becomes of the request, with what the files say. Where no `ClusterRole` or assignments are given, the request
-/// is not refused for their lack.
+/// What happens to the request, according to the files. If no `ClusterRole` or assignments are given, the request is
+/// not refused for lack of them.
 fn decide(
     documents: &Documents,
     settings: &LockboxSettings,

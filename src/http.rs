@@ -10,7 +10,7 @@ use std::{
 
 use axum::{Router, http::StatusCode, routing::get};
 
-/// Whether the operator has read the cluster once, and works.
+/// Whether the operator has read the cluster once, and is at work.
 #[derive(Clone, Debug, Default)]
 pub struct Readiness(Arc<AtomicBool>);
 

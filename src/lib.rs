@@ -1,8 +1,8 @@
 //! **Lockbox**: Customer Lockbox for Kubernetes.
 //!
-//! A provider's support engineer asks for access to a customer's resources with a `LockboxRequest`; just-in-time rules
-//! and, where they say so, the provider's own approvers let it through; the customer's designated approvers approve or
-//! deny it; approved access is RBAC for exactly that user and those resources, and ends by itself.
+//! A provider's support engineer requests access to a customer's resources with a `LockboxRequest`. Just-in-time rules
+//! check it, and the provider's own approvers too if a rule requires them. The customer's designated approvers approve
+//! or deny it. Approved access is RBAC for exactly that user and those resources, and ends by itself.
 //!
 //! # Code map
 //!
@@ -18,7 +18,7 @@
 //! # Invariants
 //!
 //! 1. No binding exists without a recorded approval, an absolute end, and a live request.
-//! 2. Status is the only memory: kill the process between any two writes, start it again, and it goes on.
+//! 2. Status is the only memory: kill the process between any two writes, start it again, and it continues.
 //! 3. Fail closed: what is unknown, unreadable or late gives nobody access.
 //! 4. Every write is a compare-and-swap, or idempotent by name.
 

@@ -22,24 +22,24 @@ struct Arguments {
 enum Command {
     /// Run the operator.
     ///
-    /// The cluster is taken from KUBECONFIG, or from the Pod that it runs in. It needs the rights of the chart's
-    /// ServiceAccount, and the chart's admission policies: without them no decision is authentic.
+    /// It uses the cluster of KUBECONFIG, or of the Pod that it runs in. It needs the rights of the chart's
+    /// ServiceAccount and the chart's admission policies: without them no decision is authentic.
     Run(Run),
-    /// Write the CustomResourceDefinitions, as the chart ships them.
+    /// Write the CustomResourceDefinitions that the chart ships.
     ///
     /// Without --out they go to standard output, as YAML documents.
     Crds {
-        /// Folder to write them into, one file each.
+        /// Folder to write them to, one file each.
         #[arg(long, value_name = "FOLDER")]
         out: Option<PathBuf>,
     },
-    /// Show what the just-in-time rules make of a request, without a cluster.
+    /// Show how the just-in-time rules would treat a request, without a cluster.
     ///
-    /// Reads LockboxSettings, a LockboxRequest, and, where given, ClusterRoles and RoleAssignments from files. Shows for
-    /// each rule whether it matches, why not, and what it requires; then what becomes of the request. The exit code is 0
-    /// when the request goes on, 1 when it is refused, 2 when a file cannot be read.
+    /// Reads LockboxSettings, a LockboxRequest, and, where given, ClusterRoles and RoleAssignments from files. Shows
+    /// for each rule whether it matches, why not, and what it requires; then what happens to the request. The exit code
+    /// is 0 if the request proceeds, 1 if it is refused, 2 if a file cannot be read.
     Explain(explain::Explain),
-    /// Write the completions for a shell to standard output.
+    /// Write shell completions to standard output.
     ///
     /// For bash: lockbox-operator completion bash > /etc/bash_completion.d/lockbox-operator
     Completion {
@@ -53,20 +53,20 @@ struct Run {
     /// The operator's own namespace.
     #[arg(long, env = "POD_NAMESPACE", default_value = "lockbox-system", value_name = "NAMESPACE")]
     namespace: String,
-    /// The tenant's home namespace: requests and assignments for the tenant live there.
+    /// The tenant's home namespace, for requests and assignments of scope Tenant.
     #[arg(long, env = "LOCKBOX_TENANT_NAMESPACE", default_value = "lockbox-tenant", value_name = "NAMESPACE")]
     tenant_namespace: String,
-    /// Address for probes (/healthz, /readyz), such as [::]:8080 (IPv6, and IPv4 where Linux serves both). Left out: no
-    /// probes.
+    /// Address for probes (/healthz, /readyz), such as [::]:8080 (IPv6, and IPv4 where Linux serves both). If omitted:
+    /// no probes.
     #[arg(long, env = "LOCKBOX_LISTEN", value_name = "ADDRESS")]
     listen: Option<SocketAddr>,
-    /// Requests that are worked on at the same time.
+    /// How many requests to work on at the same time.
     #[arg(long, env = "LOCKBOX_CONCURRENCY", default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..=256), value_name = "COUNT")]
     concurrency: u16,
     /// Name of this instance in Events.
     #[arg(long, env = "POD_NAME", default_value = "lockbox-operator", value_name = "NAME")]
     instance: String,
-    /// Image that the deadline Jobs' Pod templates name. It is never run; policies on images look at it.
+    /// Image in the Pod templates of deadline Jobs. It never runs, but policies on images check it.
     #[arg(
         long,
         env = "LOCKBOX_DEADLINE_JOB_IMAGE",
@@ -86,7 +86,7 @@ struct Run {
     /// An annotation of deadline Jobs and their Pod templates, besides those of every object of a grant. May be repeated.
     #[arg(long, value_parser = pair, value_name = "KEY=VALUE")]
     deadline_job_annotation: Vec<(String, String)>,
-    /// How logs are written. What is logged is set by RUST_LOG, such as info or lockbox=debug.
+    /// Log format. RUST_LOG sets what is logged, such as info or lockbox=debug.
     #[arg(long, env = "LOCKBOX_LOG_FORMAT", value_enum, default_value_t = LogFormat::Json, value_name = "FORMAT")]
     log_format: LogFormat,
 }
@@ -119,7 +119,7 @@ fn pair(text: &str) -> Result<(String, String), String> {
 
 #[derive(Clone, Copy, ValueEnum)]
 enum LogFormat {
-    /// One JSON object a line.
+    /// One JSON object per line.
     Json,
     /// For people.
     Text,

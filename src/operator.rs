@@ -1,4 +1,4 @@
-//! Wiring: which watch feeds which reconciler, and how everything is stopped.
+//! Wiring: which watch feeds which reconciler, and how everything stops.
 
 use std::{collections::BTreeMap, future::Future, sync::Arc, time::Duration};
 
@@ -58,13 +58,13 @@ pub enum Error {
     /// The address for probes is taken.
     #[error("cannot serve probes: {0}")]
     Http(#[from] std::io::Error),
-    /// A part ended that never should.
+    /// A part ended that should never end.
     #[error("{0} ended by itself")]
     Ended(&'static str),
 }
 
-/// Runs until `stop` completes. Probes are answered from the beginning; whatever the API server lacks at the start is
-/// waited for.
+/// Runs until `stop` completes. It answers probes from the beginning, and waits for whatever the API server lacks at
+/// the start.
 pub async fn run(client: Client, config: Config, stop: impl Future<Output = ()>) -> Result<(), Error> {
     let readiness = Readiness::default();
     let listen = config.listen;
@@ -149,7 +149,7 @@ pub async fn run(client: Client, config: Config, stop: impl Future<Output = ()>)
     Ok(())
 }
 
-/// Waits until our kinds are served. That they are missing, 404 alone says; anything else is trouble on the way to the
+/// Waits until our kinds are served. Only a 404 says that they are missing; anything else is trouble on the way to the
 /// API server, and passes.
 async fn wait_for_kinds(cluster: &Cluster) {
     let retries = Retries::default();

@@ -1,9 +1,10 @@
 //! Whether the admission policies are in force: each stands and denies, and what they have to refuse is refused.
 //! Everything is tried by server-side dry run, so nothing is stored whatever the answer.
 //!
-//! Of several policies that refuse something the API server names one, and which is not defined. Where somebody else's
-//! refuses what is forged here, too, ours would be heard or not by chance. So the chart binds those that are tried so
-//! once more, for what bears a label alone, with a warning as their answer: warnings come from all policies.
+//! If several policies refuse something, the API server names one of them, and which one is undefined. If somebody
+//! else's policy also refuses what is forged here, ours would be named only by chance. So the chart binds the policies
+//! that are tried in this way a second time, only for objects with a label, and with a warning as the answer: warnings
+//! come from all policies.
 
 use std::fmt::Debug;
 
@@ -44,7 +45,7 @@ impl Cluster {
         Ok(Ok(policies::check(&policies, &bindings)))
     }
 
-    /// Everything that bears the chart's label.
+    /// Everything with the chart's label.
     async fn of_lockbox<K>(&self) -> Result<Vec<K>, Error>
     where
         K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug,
@@ -140,7 +141,7 @@ impl Cluster {
         }
     }
 
-    /// Who the API server says that we are.
+    /// Who we are, according to the API server.
     fn account(&self) -> String {
         format!("system:serviceaccount:{}:lockbox-operator", self.config.namespace)
     }

@@ -7,7 +7,7 @@ use super::{Cluster, Error, limited};
 use lockbox_api::{LockboxSettings, Moment, names};
 
 impl Cluster {
-    /// What the API server's clock says, in whole seconds; none when its answers bear no date.
+    /// What the API server's clock says, in whole seconds; none if its answers have no date.
     pub async fn server_time(&self) -> Result<Option<Moment>, Error> {
         // Any call would do. This one is small, and the operator has the right to it anyway.
         let request = Request::new(LockboxSettings::url_path(&(), None));

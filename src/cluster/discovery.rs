@@ -14,13 +14,13 @@ use lockbox_api::{LockboxRequest, LockboxSettings, RoleAssignment, names, settin
 pub enum OurKinds {
     /// They are.
     Served,
-    /// The API server knows nothing of them: the definitions are not installed.
+    /// The API server does not know them: the definitions are not installed.
     Missing,
 }
 
 impl Cluster {
-    /// All kinds that the cluster serves, whatever their version, in two calls. Of an aggregated API that is down the
-    /// API server tells what it knew last, or nothing.
+    /// All kinds that the cluster serves, whatever their version, in two calls. For an aggregated API that is down, the
+    /// API server returns what it knew last, or nothing.
     pub async fn served_kinds(&self) -> Result<BTreeSet<GroupResource>, Error> {
         let core = limited("list the kinds of the core group", self.client.list_core_api_versions_aggregated());
         let groups = limited("list the kinds of all API groups", self.client.list_api_groups_aggregated());

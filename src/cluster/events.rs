@@ -15,7 +15,10 @@ use kube::{
 
 use super::{Cluster, Error, limited};
 use lockbox_api::{LockboxRequest, Moment, Scope, names, request::Entry};
-use lockbox_lifecycle::audit;
+use lockbox_lifecycle::{
+    audit::{self, NOTE_LIMIT},
+    text::clip_bytes,
+};
 
 /// An Event to publish, about whichever of our kinds.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -94,25 +97,7 @@ impl Cluster {
         record: &EventRecord,
     ) -> Result<(), Error> {
         let events: Api<Event> = Api::namespaced(self.client.clone(), &record.namespace);
-        // Of the reference, what names the object: its version would differ between attempts.
-        let regarding = ObjectReference { resource_version: None, ..regarding };
-        let event = Event {
-            metadata: ObjectMeta {
-                name: Some(record.name.clone()),
-                namespace: Some(record.namespace.clone()),
-                ..ObjectMeta::default()
-            },
-            regarding: Some(regarding),
-            related,
-            reason: Some(record.reason.clone()),
-            action: Some(record.reason.clone()),
-            note: Some(record.note.clone()),
-            type_: Some(if record.warning { "Warning" } else { "Normal" }.into()),
-            event_time: Some(MicroTime(Timestamp::from_second(record.at.timestamp()).unwrap_or_default())),
-            reporting_controller: Some(names::CONTROLLER.into()),
-            reporting_instance: Some(self.config.instance.chars().take(128).collect()),
-            ..Event::default()
-        };
+        let event = event(regarding, related, record, &self.config.instance);
         match limited("publish an Event", events.create(&PostParams::default(), &event)).await {
             // The namespace takes its records with it; there is nobody left to read them.
             Err(error) if error.namespace_is_ending() => Ok(()),
@@ -132,5 +117,48 @@ impl Cluster {
             }
             made => made.map(drop),
         }
+    }
+}
+
+/// The Event for a record.
+fn event(regarding: ObjectReference, related: Option<ObjectReference>, record: &EventRecord, instance: &str) -> Event {
+    // Of the reference, what names the object: its version would differ between attempts.
+    let regarding = ObjectReference { resource_version: None, ..regarding };
+    Event {
+        metadata: ObjectMeta {
+            name: Some(record.name.clone()),
+            namespace: Some(record.namespace.clone()),
+            ..ObjectMeta::default()
+        },
+        regarding: Some(regarding),
+        related,
+        reason: Some(record.reason.clone()),
+        action: Some(record.reason.clone()),
+        // The API server refuses a longer one, whatever went into it: names in a directory may be long.
+        note: Some(clip_bytes(&record.note, NOTE_LIMIT)),
+        type_: Some(if record.warning { "Warning" } else { "Normal" }.into()),
+        event_time: Some(MicroTime(Timestamp::from_second(record.at.timestamp()).unwrap_or_default())),
+        reporting_controller: Some(names::CONTROLLER.into()),
+        reporting_instance: Some(instance.chars().take(128).collect()),
+        ..Event::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_note_has_no_more_bytes_than_the_api_server_takes() {
+        let record = EventRecord {
+            name: "lockbox.uid.deleted".into(),
+            namespace: "contoso-prod".into(),
+            reason: "DeleteRoleAssignment".into(),
+            note: format!("Delete Role Assignment contoso-prod/one (Owner, User {})", "𠀀".repeat(300)),
+            warning: false,
+            at: Moment::UNIX_EPOCH,
+        };
+        let event = event(ObjectReference::default(), None, &record, "op-0");
+        assert!(event.note.unwrap().len() <= NOTE_LIMIT);
     }
 }

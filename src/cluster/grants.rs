@@ -37,7 +37,7 @@ use lockbox_lifecycle::{GrantPlan, text::clip};
 
 /// Seconds that the operator has to end a grant and record it before the Job's own deadline does.
 const MARGIN: i64 = 5;
-/// Characters of an API server's answer that are kept: a policy's author fills it.
+/// Characters kept of an API server's answer: a policy's author may write any length.
 const WORDS: usize = 1024;
 
 /// Why the API server does not take a grant, in its own words.
@@ -45,13 +45,13 @@ const WORDS: usize = 1024;
 pub enum NotGranted {
     /// For good: trying again would not help.
     Refused(String),
-    /// For now: what stands in the way is somebody else's, and may pass.
+    /// For now: what stands in the way is not ours, and may pass.
     Blocked(String),
 }
 
 impl Cluster {
-    /// Makes a grant. What is there already from an earlier attempt is taken as it is. The outer result is for a call that
-    /// came to nothing, such as a lost connection; the inner one for what the API server said no to.
+    /// Makes a grant. What is there already from an earlier attempt is taken as it is. The outer result is for a call
+    /// without a result, such as a lost connection; the inner one for what the API server refused.
     pub async fn make_grant(
         &self,
         request: &LockboxRequest,
@@ -181,7 +181,7 @@ impl Cluster {
     }
 }
 
-/// Takes a no of the API server out of the errors.
+/// Separates a refusal by the API server from the errors.
 pub(super) fn said_no<T>(result: Result<T, Error>) -> Result<Result<T, NotGranted>, Error> {
     match result {
         Ok(value) => Ok(Ok(value)),
@@ -353,9 +353,9 @@ fn keeps_time(there: &Job, wanted: &Job) -> bool {
 /// The deadline inside the cluster: a Job of no Pods. When its seconds are over, the Job, TTL and garbage-collection
 /// controllers remove it and what it owns, whether the operator runs or not.
 ///
-/// A Job does not end before its Pods do, and the Job controller adopts every Pod that its selector matches. The selector
-/// that the API server would make asks for a label that anybody may put on a Pod; this one asks for a label that no Pod
-/// may bear (`lockbox-deadline-pods`).
+/// A Job does not end before its Pods do, and the Job controller adopts every Pod that its selector matches. The
+/// selector that the API server would make asks for a label that anybody may put on a Pod; this one asks for a label
+/// that no Pod may carry (`lockbox-deadline-pods`).
 pub(super) fn deadline_job(
     config: &Config,
     identity: &Identity<'_>,

@@ -42,7 +42,7 @@ const PAGE: u32 = 500;
 /// How long one call may take.
 const CALL: Duration = Duration::from_secs(10);
 
-/// Why a call to the API server came to nothing.
+/// Why a call to the API server failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The API server, or the way to it.
@@ -59,7 +59,7 @@ pub enum Error {
         /// What was being done.
         doing: &'static str,
     },
-    /// A request that does not come to rest: a bug, or a definition that drops what we write.
+    /// A request that does not settle: a bug, or a definition that drops what we write.
     #[error("the request does not come to rest: are the CustomResourceDefinitions those of this version?")]
     Restless,
     /// An object of the name that we would use is somebody else's.
@@ -72,7 +72,7 @@ pub enum Error {
         /// What is wrong with it.
         what: String,
     },
-    /// An object of the name that we would use is on its way out.
+    /// An object of the name that we would use is being deleted.
     #[error("{kind} {name} is being deleted, and its name is free only when it is gone")]
     Ending {
         /// Kind of the object.
@@ -83,7 +83,7 @@ pub enum Error {
 }
 
 impl Error {
-    /// What stands in the way, as one word for a condition.
+    /// What stands in the way, in one word, for a condition.
     pub fn reason(&self) -> &'static str {
         match self {
             Self::Foreign { .. } => "Foreign",
@@ -160,7 +160,7 @@ impl Cluster {
         &self.client
     }
 
-    /// What the operator was told when it started.
+    /// The operator's configuration.
     pub const fn config(&self) -> &Config {
         &self.config
     }

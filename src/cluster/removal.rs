@@ -1,4 +1,4 @@
-//! Removing the record of a request: told first, deleted then.
+//! Removing the record of a request: first it is reported, then deleted.
 
 use kube::{
     Api,

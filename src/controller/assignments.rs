@@ -1,10 +1,10 @@
-//! Role assignments: say whether each counts, record activations, and tell what became of each.
+//! Role assignments: say whether each counts, record activations, and report what happened to each.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use kube::{Resource, ResourceExt, runtime::controller::Action as Requeue};
 
-use super::{Context, Guarded, key, people, view};
+use super::{Context, Guarded, LONGEST_SLEEP, key, people, view};
 use crate::cluster::{Error, EventRecord};
 use lockbox_api::{
     RoleAssignment,
@@ -13,13 +13,13 @@ use lockbox_api::{
     time::from_kubernetes,
 };
 use lockbox_lifecycle::{
-    Proof, audit,
+    Proof,
+    audit::{self, NOTE_LIMIT},
     recognition::{recognise, remember, show_trouble},
     settings::SettingsView,
-    text::clip,
+    text::{clip, clip_bytes},
 };
 
-const LONGEST_SLEEP: Duration = Duration::from_mins(10);
 /// What is older has its entry in the history, and no Event any more: Events are kept for an hour.
 const TOLD_WITHIN: chrono::TimeDelta = chrono::TimeDelta::hours(1);
 
@@ -76,12 +76,12 @@ fn told(assignment: &RoleAssignment, entry: &AssignmentEntry) -> EventRecord {
     let namespace = assignment.namespace().unwrap_or_default();
     let place = format!("{namespace}/{}", assignment.name_any());
     let tail = format!("; actor {actor} [assignment {place}, sequence {}]", entry.sequence);
-    let room = 1000_usize.saturating_sub(tail.len()) / 4;
+    let head = format!("{words}: {}", entry.message);
     EventRecord {
         name: audit::event_name(&assignment.uid().unwrap_or_default(), entry.sequence),
         namespace,
         reason: entry.action.to_string(),
-        note: format!("{words}: {}{tail}", clip(&entry.message, room)),
+        note: clip_bytes(&head, NOTE_LIMIT.saturating_sub(tail.len())) + &tail,
         warning: false,
         at: entry.at,
     }

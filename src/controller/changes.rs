@@ -40,8 +40,8 @@ pub enum Change {
     },
 }
 
-/// A bounded channel to any number of readers. A reader that fell behind is told that everything changed, so nothing
-/// is lost by the bound.
+/// A bounded channel to any number of readers. A reader that falls behind is told that everything changed, so the bound
+/// loses nothing.
 #[derive(Clone, Debug)]
 pub struct Changes(broadcast::Sender<Change>);
 

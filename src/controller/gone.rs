@@ -1,5 +1,5 @@
-//! What is told of objects that went. A deletion leaves no object that could remember it, and does not say who: an Event
-//! and a log line do what can be done, and the API server's own audit log knows the rest.
+//! What is reported about deleted objects. A deletion leaves no object that could record it, and does not say who did
+//! it: an Event and a log line do what can be done, and the API server's own audit log knows the rest.
 
 use std::{
     collections::VecDeque,
@@ -14,16 +14,16 @@ use tokio::{sync::Notify, time::timeout};
 use super::{Guarded, now, retry::Retries};
 use crate::cluster::{Cluster, EventRecord};
 use lockbox_api::{LockboxSettings, RoleAssignment, names};
-use lockbox_lifecycle::{people::Source, text::clip};
+use lockbox_lifecycle::people::Source;
 
 /// Events that wait to be published at most. The log has them all.
 const MOST: usize = 1_000;
 /// How often one Event is tried: its namespace may be out of room for good.
 const TRIES: u8 = 10;
-/// Where it is said who deleted something.
+/// Where to find out who deleted something.
 const BY: &str = "the API server does not say by whom; its audit log does";
 
-/// What went, and is not told yet.
+/// What was deleted and is not reported yet.
 #[derive(Default)]
 pub struct Gone {
     waiting: Mutex<VecDeque<Waiting>>,
@@ -39,7 +39,7 @@ struct Waiting {
 }
 
 impl Gone {
-    /// An assignment went.
+    /// An assignment was deleted.
     pub fn assignment(&self, guarded: &Guarded<RoleAssignment>) {
         let what = match &guarded.0 {
             Ok(assignment) => {
@@ -68,10 +68,10 @@ impl Gone {
             ..ObjectReference::default()
         };
         let name = format!("lockbox.{}.deleted", source.uid);
-        self.push(regarding, name, "DeleteRoleAssignment", &note, &source.namespace);
+        self.push(regarding, name, "DeleteRoleAssignment", note, &source.namespace);
     }
 
-    /// The settings went.
+    /// The settings were deleted.
     pub fn settings(&self, guarded: &Guarded<LockboxSettings>) {
         if guarded.name_any() != names::SETTINGS {
             return;
@@ -80,15 +80,15 @@ impl Gone {
         let uid = guarded.uid().unwrap_or_default();
         let generation = guarded.meta().generation.unwrap_or_default();
         let note = format!("Delete Settings: the LockboxSettings of generation {generation} are gone; {BY}");
-        self.push(regarding.clone(), format!("lockbox.{uid}.deleted"), "DeleteSettings", &note, "default");
+        self.push(regarding.clone(), format!("lockbox.{uid}.deleted"), "DeleteSettings", note, "default");
         let was_on = guarded.0.as_ref().ok().and_then(|settings| settings.status.as_ref()?.enabled);
         if was_on == Some(true) {
             let note = format!("Disable Customer Lockbox: the LockboxSettings are gone; {BY}");
-            self.push(regarding, format!("lockbox.{uid}.deleted-off"), "DisableLockbox", &note, "default");
+            self.push(regarding, format!("lockbox.{uid}.deleted-off"), "DisableLockbox", note, "default");
         }
     }
 
-    fn push(&self, regarding: ObjectReference, name: String, reason: &str, note: &str, namespace: &str) {
+    fn push(&self, regarding: ObjectReference, name: String, reason: &str, note: String, namespace: &str) {
         {
             let mut latest = self.latest.lock().unwrap_or_else(PoisonError::into_inner);
             if latest.contains(&name) {
@@ -97,14 +97,8 @@ impl Gone {
             latest.truncate(MOST - 1);
             latest.push_front(name.clone());
         }
-        let record = EventRecord {
-            name,
-            namespace: namespace.into(),
-            reason: reason.into(),
-            note: clip(note, 512),
-            warning: false,
-            at: now(),
-        };
+        let record =
+            EventRecord { name, namespace: namespace.into(), reason: reason.into(), note, warning: false, at: now() };
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         if waiting.len() < MOST {
             waiting.push_back(Waiting { regarding, record, tried: 0 });

@@ -1,5 +1,5 @@
-//! What the operator remembers of a request between two looks at it. It only spares asking the API server for what it
-//! would refuse: a restart forgets it, and nothing depends on it.
+//! What the operator remembers of a request between two looks at it. It only saves calls that the API server would
+//! refuse: a restart forgets it, and nothing depends on it.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -8,6 +8,8 @@ use std::{
 };
 
 use lockbox_api::LockboxRequest;
+
+use super::version;
 
 /// Requests that are remembered at most.
 const MOST: usize = 20_000;
@@ -48,8 +50,8 @@ impl Memory {
         self.write(request, |known| known.published = published);
     }
 
-    /// Whether this is older than the version that our last write made. Versions are numbers on every API server; should
-    /// one not be, nothing counts as old, and a write over it is refused.
+    /// Whether this is older than the version that our last write made. Without a version that is a number nothing counts
+    /// as old, and a write over it is refused.
     pub fn is_behind(&self, request: &LockboxRequest) -> bool {
         version(request).is_some_and(|version| version < self.read(request).version)
     }
@@ -106,8 +108,4 @@ impl Memory {
 
 fn uid(request: &LockboxRequest) -> &str {
     request.metadata.uid.as_deref().unwrap_or_default()
-}
-
-fn version(request: &LockboxRequest) -> Option<u64> {
-    request.metadata.resource_version.as_deref()?.parse().ok()
 }

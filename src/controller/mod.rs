@@ -1,4 +1,4 @@
-//! Watches, facts, a step, writes: one file a kind, plus the sweep and what is told of deleted objects.
+//! Watches, facts, a step, writes: one file per kind, plus the sweep and what is reported about deleted objects.
 
 pub mod assignments;
 pub mod changes;
@@ -14,7 +14,7 @@ pub mod sweep;
 pub mod views;
 pub mod watches;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use kube::{
     Resource, ResourceExt as _,
@@ -30,7 +30,10 @@ use crate::{
 use lockbox_api::{LockboxRequest, LockboxSettings, Moment, RoleAssignment, names};
 use lockbox_lifecycle::settings::SettingsView;
 
-/// What an object that cannot be read is kept as: the watch goes on for the others.
+/// Longest sleep: a clock that was set, or a machine that slept, is noticed after it.
+const LONGEST_SLEEP: Duration = Duration::from_mins(10);
+
+/// Holds an object even if it cannot be read, so that the watch goes on for the others.
 pub type Guarded<K> = DeserializeGuard<K>;
 
 /// What every reconciler looks at.
@@ -51,17 +54,18 @@ pub struct Context {
     pub troubles: people::Troubles,
     /// Messages on their way.
     pub outbox: Arc<Outbox>,
-    /// What went, and is to be told.
+    /// What was deleted and must be reported.
     pub gone: Arc<gone::Gone>,
 }
 
 impl Context {
-    /// The settings as they are known now, which a cache may know late: what ends something by their absence reads them first.
+    /// The settings as the cache knows them, which may be late: whoever ends something because they are missing reads
+    /// them first.
     pub fn settings(&self) -> Option<Arc<Guarded<LockboxSettings>>> {
         self.settings.find(|settings| settings.meta().name.as_deref() == Some(names::SETTINGS))
     }
 
-    /// The settings; that there are none, only a fresh read says.
+    /// The settings; only a fresh read can say that there are none.
     pub async fn settings_or_read(&self) -> Result<Option<Arc<Guarded<LockboxSettings>>>, Error> {
         match self.settings() {
             Some(cached) => Ok(Some(cached)),
@@ -90,9 +94,14 @@ pub fn on_error<K: Resource<DynamicType = ()>>(object: Arc<Guarded<K>>, error: &
     Requeue::requeue(ctx.retries.failed(&key))
 }
 
-/// Under which retries are counted.
+/// The key under which retries are counted.
 fn key<K: Resource<DynamicType = ()>>(object: &Guarded<K>) -> String {
     format!("{} {}/{}", K::kind(&()), object.namespace().unwrap_or_default(), object.name_any())
+}
+
+/// The version of a stored object. Versions are numbers on every API server; should one not be, there is none.
+fn version(object: &impl Resource) -> Option<u64> {
+    object.meta().resource_version.as_deref()?.parse().ok()
 }
 
 /// The operator's own clock, in one place. [`proofs::CurrentProofs::now`] says what it means for deadlines.

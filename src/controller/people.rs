@@ -1,9 +1,8 @@
-//! RBAC for people, kept as settings and assignments say. The whole set is compared: what is missing is made, what is
-//! too much is removed, so that a deleted assignment needs no finalizer to take its rights along.
+//! RBAC for people, kept as settings and assignments say. The whole set is compared: what is missing is created, what
+//! is too much is removed, so that a deleted assignment needs no finalizer to take its rights with it.
 //!
-//! No binding waits for another: each is made or removed by itself, what is to be taken away before what is to be given,
-//! and each that fails is tried again by itself. Why it failed shows on the assignment that it stems from, or on the
-//! settings.
+//! No binding waits for another: each is created or removed by itself, removals come first, and each that fails is
+//! tried again by itself. Why it failed shows on the assignment that it stems from, or on the settings.
 
 use std::{
     collections::{BTreeMap, HashSet, VecDeque},

@@ -27,7 +27,7 @@ use lockbox_lifecycle::{
 
 /// Time between two trials of admission and clock, while nothing changes.
 const INTERVAL: Duration = Duration::from_mins(2);
-/// Time between two trials while a change may not bite yet.
+/// Time between two trials while a change may not be in force yet.
 const SOON: Duration = Duration::from_secs(1);
 /// For so long after a change trials come soon.
 const SETTLED: Duration = Duration::from_secs(10);
@@ -84,7 +84,7 @@ impl CurrentProofs {
         super::now() + self.lock().ahead.max(TimeDelta::zero())
     }
 
-    /// Something forged was let in: what is older than now does not count any more, and everything is tried again.
+    /// Something forged was let in: anything older than now no longer counts, and everything is tried again.
     pub fn doubt(&self) {
         self.doubted.notify_one();
     }
@@ -205,7 +205,7 @@ async fn resume(cluster: &Cluster, retries: &Retries) -> Admission {
     }
 }
 
-/// Whether the policies stand, and bite.
+/// Whether the policies stand and are in force.
 async fn try_admission(cluster: &Cluster) -> Result<Trial, Error> {
     let standing = match cluster.check_policies().await? {
         Ok(standing) => standing,

@@ -17,11 +17,9 @@ use lockbox_lifecycle::{
     SettingsView, Step, facts::needs_role, limits, placement, step,
 };
 
-use super::{Context, Guarded, memory::Memory};
+use super::{Context, Guarded, LONGEST_SLEEP, memory::Memory};
 use crate::cluster::{Error, NotGranted};
 
-/// Longest sleep: a clock that was set, or a machine that slept, is noticed after it.
-const LONGEST_SLEEP: Duration = Duration::from_mins(10);
 /// Steps in one go at most. A request's whole life has fewer; beyond that somebody writes it all the time.
 const MOST_STEPS: usize = 48;
 /// After so many failures in a row the request itself says what fails.

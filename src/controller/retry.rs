@@ -11,14 +11,14 @@ use std::{
 const FIRST: Duration = Duration::from_millis(200);
 /// The longest wait.
 const LONGEST: Duration = Duration::from_mins(1);
-/// Somebody wrote in between: the watch brings their version at once.
+/// Somebody wrote in between: the watch delivers their version at once.
 const CONFLICT: Duration = Duration::from_millis(50);
 /// Objects that are counted before those that are long over are forgotten.
 const MANY: usize = 1_000;
 /// A failure that is older than this was the object's last: it would have been tried again long ago.
 const OVER: Duration = Duration::from_mins(10);
 
-/// Failures in a row, by object. Forgotten on success, when the object is not tried any more, and by a restart: it is an
+/// Failures in a row, by object. Forgotten on success, when the object is no longer tried, and by a restart: it is an
 /// optimisation, not a memory.
 #[derive(Debug, Default)]
 pub struct Retries {

@@ -20,9 +20,7 @@ use lockbox_api::{
     time::whole_seconds,
 };
 use lockbox_lifecycle::{
-    Proof, RoleView,
-    audit::NOTE_LIMIT,
-    changes, conditions,
+    Proof, RoleView, changes, conditions,
     proofs::{self, Turn},
     services, settings as rules,
     text::{clip, clip_bytes},
@@ -33,7 +31,7 @@ const REVIEW: Duration = Duration::from_mins(5);
 
 /// Type of the condition that says whether the definitions are those of this version.
 const DEFINITIONS: &str = "DefinitionsMatch";
-/// Type of the condition that says that rights of people could not be made or taken back.
+/// Type of the condition that says that people's RBAC could not be created or removed.
 const PEOPLE: &str = "PeopleBound";
 /// Bytes of an Event's note for what changed.
 const CHANGES: usize = 640;
@@ -183,7 +181,7 @@ fn turns(settings: &LockboxSettings, new: &LockboxSettingsStatus, now: Moment) -
         name: format!("lockbox.{uid}.{}", turn.key),
         namespace: "default".into(),
         reason: turn.reason,
-        note: clip_bytes(&turn.message, NOTE_LIMIT),
+        note: turn.message,
         warning: turn.lost,
         at: now,
     };
@@ -203,7 +201,7 @@ fn told(settings: &LockboxSettings, new: &LockboxSettingsStatus, now: Moment) ->
     let by = settings
         .annotations()
         .get(names::CHANGED_BY)
-        .map_or_else(|| names::UNKNOWN_ACTOR.to_owned(), |who| clip(who, 256));
+        .map_or_else(|| names::UNKNOWN_ACTOR.to_owned(), |who| clip_bytes(who, 256));
     let missed = seen.map_or(0, |seen| (generation - seen - 1).max(0));
     let missed = match missed {
         0 => String::new(),

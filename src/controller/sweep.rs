@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::{Context, Guarded};
 use crate::cluster::{Cluster, Error, EventRecord, FoundGrant};
 use lockbox_api::{LockboxRequest, Moment, Phase, Scope};
-use lockbox_lifecycle::text::{clip, sha256};
+use lockbox_lifecycle::text::sha256;
 
 /// Time between two sweeps.
 const INTERVAL: Duration = Duration::from_mins(1);
@@ -82,12 +82,9 @@ async fn tell(cluster: &Cluster, grant: &FoundGrant, why: &str, error: &Error, n
         name: format!("lockbox.{}.not-ended-{}", grant.uid, digest.get(7..15).unwrap_or_default()),
         namespace,
         reason: "EndAccessFailed".into(),
-        note: clip(
-            &format!(
-                "{} must end ({why}), and could not be ended: {said}. It is tried again every minute.",
-                grant.name
-            ),
-            1000,
+        note: format!(
+            "{} must end ({why}), and could not be ended: {said}. It is tried again every minute.",
+            grant.name
         ),
         warning: true,
         at: now,

@@ -1,6 +1,6 @@
-//! The Roles by which the provider's people see requests, kept as the open requests say: what is missing is made, what is
-//! too much goes. Nothing waits for them, and they wait for nothing but the API server; one that fails is tried again by
-//! itself.
+//! The Roles by which the provider's people see requests, kept as the open requests say: what is missing is created,
+//! what is too much is removed. Nothing waits for them, and they wait for nothing but the API server; one that fails is
+//! tried again by itself.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -27,6 +27,7 @@ use tokio::{
 use super::{
     Context, Guarded,
     retry::Retries,
+    version,
     watches::{stored, without_errors},
 };
 use crate::cluster::{Cluster, Error, named_by};
@@ -322,7 +323,7 @@ impl Views {
         }
         self.written.retain(|(namespace, name), written| {
             let Some(here) = found.get_mut(namespace) else { return true };
-            let newer = here.get(name).is_none_or(|role| version(role) < version(written));
+            let newer = here.get(name).is_none_or(|role| version(&**role) < version(&**written));
             if newer {
                 here.insert(name.clone(), written.clone());
             }
@@ -392,11 +393,6 @@ impl Views {
             self.news.namespace(namespace);
         }
     }
-}
-
-/// Versions are numbers on every API server. Should one not be, the watch has the last word.
-fn version(role: &Role) -> u64 {
-    role.metadata.resource_version.as_deref().and_then(|version| version.parse().ok()).unwrap_or_default()
 }
 
 async fn perform(cluster: &Cluster, job: Job) -> Done {

@@ -20,14 +20,14 @@ use serde::de::DeserializeOwned;
 use super::Guarded;
 use lockbox_api::{LockboxRequest, LockboxSettings, RoleAssignment, names};
 
-/// Objects a page when a list is read. A request may have some 400 KB, and a page stands in memory as a whole.
+/// Objects per page when a list is read. A request may have some 400 KB, and a whole page is in memory at once.
 const PAGE: u32 = 20;
 /// The same where the operator makes the objects itself, or reads their metadata alone.
 const SMALL_PAGE: u32 = 250;
 
 /// What is watched, and what of it is kept.
 pub trait Kept: Resource<DynamicType = ()> {
-    /// Objects a page.
+    /// Objects per page.
     const PAGE: u32;
     /// The annotations that are read.
     const ANNOTATIONS: &'static [&'static str];

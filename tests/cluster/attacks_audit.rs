@@ -9,7 +9,7 @@ use crate::{
 };
 
 const EVENTS: &str =
-    "events about Lockbox's kinds, in its name, or with a reason of its own, are written by the lockbox operator alone";
+    "only the lockbox operator may write Events about Lockbox's kinds, in its name, or with one of its reasons";
 
 fn patch_status(world: &World, user: &User, namespace: &str, patch: &Value) -> Result<String, String> {
     let patch = patch.to_string();
@@ -273,12 +273,9 @@ fn the_record_of_an_access_is_deleted_by_nobody_while_there_is_access_and_otherw
     refused(delete(&thief(world), &["sr-1"]), &["the operator deletes only finished requests"]);
     world.decide(&world.alice(), here, "sr-1", "Approve").unwrap();
     world.wait_for_phase(here, "sr-1", "AccessGranted");
-    let live = "a request is not deleted while there is access; this one is ";
+    let live = "end access first (spec.release, spec.revocation): a request cannot be deleted while there is access, and this one is ";
     for user in [&nina, &world.ada(), world.cluster.admin()] {
-        refused(
-            delete(user, &["sr-1"]),
-            &[live, "AccessGranted: end the access first (spec.release, spec.revocation)"],
-        );
+        refused(delete(user, &["sr-1"]), &[live, "AccessGranted"]);
         refused(delete(user, &["sr-1", "--cascade=orphan"]), &[live]);
         refused(delete(user, &["--all"]), &[live]);
     }

@@ -10,7 +10,7 @@ use crate::{
 
 const COLLECTOR: &str = "--as=system:serviceaccount:kube-system:generic-garbage-collector";
 /// What everybody but the operator is told.
-const OURS: &str = "only the lockbox operator makes, changes and ends it";
+const OURS: &str = "only the lockbox operator may create, change and delete it";
 
 fn grant_name(request: &Value) -> String {
     format!("lockbox-grant-{}", request["metadata"]["uid"].as_str().unwrap())
@@ -121,7 +121,7 @@ fn nobody_edits_relabels_lengthens_or_removes_the_objects_of_a_grant() {
         refused(patch(&nina, kind, json!({"metadata": {"finalizers": ["example.org/stay"]}})), &[OURS]);
         refused(patch(&nina, kind, json!({"metadata": {"ownerReferences": null}})), &[OURS]);
         let said = refused(world.kubectl(admin, &["delete", kind, &name, "-n", here]), &[OURS]);
-        assert!(said.contains("to end an access, write spec.release or spec.revocation of its request"), "{said}");
+        assert!(said.contains("to end access, write spec.release or spec.revocation of its request"), "{said}");
         refused(world.kubectl(&nina, &["delete", kind, &name, "-n", here, "--cascade=orphan"]), &[OURS]);
     }
     let kim_and = |other: Value| json!({"subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": KIM}, other]});
@@ -467,7 +467,7 @@ fn a_stolen_token_of_the_operator_makes_no_grant_but_one_that_ends_and_binds_one
             let label = json!({"lockbox.dev/deadline": "mine"});
             mine = mine.set("/spec/selector/matchLabels", label.clone()).set("/spec/template/metadata/labels", label);
         }
-        refused(tried(mine), &["touches only objects of its own", "mine is not one"]);
+        refused(tried(mine), &["may touch only its own objects", "mine is not one"]);
         refused(
             tried(object.clone().without("/metadata/annotations")),
             &["a grant says when it ends: annotation lockbox.dev/access-until"],
@@ -478,7 +478,7 @@ fn a_stolen_token_of_the_operator_makes_no_grant_but_one_that_ends_and_binds_one
                     .clone()
                     .set("/metadata/annotations", json!({"lockbox.dev/access-until": "2099-01-01T00:00:00Z"})),
             ),
-            &["a grant ends in the future, and within 168h"],
+            &["a grant must end in the future, and within 168h"],
         );
         refused(
             tried(object.clone().set("/metadata/annotations", json!({"lockbox.dev/access-until": "tomorrow"}))),
@@ -486,20 +486,18 @@ fn a_stolen_token_of_the_operator_makes_no_grant_but_one_that_ends_and_binds_one
         );
         refused(
             tried(object.clone().set("/metadata/finalizers", json!(["example.org/stay"]))),
-            &["held back from its end by a finalizer"],
+            &["an object of the operator has no finalizer"],
         );
         refused(tried(object.clone().without("/metadata/ownerReferences")), &["owned by", "alone"]);
         let stray = json!([{"apiVersion": "v1", "kind": "ConfigMap", "name": "other", "uid": UID}]);
         refused(tried(object.clone().set("/metadata/ownerReferences", stray)), &["owned by", "alone"]);
         if object.0["kind"] != "RoleBinding" {
             for protected in ["kube-system", "kube-public", "lockbox-system"] {
-                let said = refused(
-                    tried(object.clone().namespace(protected)),
-                    &["no grant and no role of people reaches into namespace"],
-                );
+                let said =
+                    refused(tried(object.clone().namespace(protected)), &["can hold no grant and no role for people"]);
                 assert!(said.contains(protected), "{said}");
             }
-            refused(tried(object.clone().namespace("lockbox-tenant")), &["has grants of scope Tenant alone"]);
+            refused(tried(object.clone().namespace("lockbox-tenant")), &["has only grants of scope Tenant"]);
         }
         let labels = |key: &str, value: &str| json!({"lockbox.dev/request": "sr-1", "lockbox.dev/request-uid": uid, "app.kubernetes.io/managed-by": "lockbox", key: value});
         refused(
@@ -519,7 +517,7 @@ fn a_stolen_token_of_the_operator_makes_no_grant_but_one_that_ends_and_binds_one
     }
 
     let subject = |kind: &str, name: &str| json!({"apiGroup": "rbac.authorization.k8s.io", "kind": kind, "name": name});
-    let one = "a grant is bound to one user, and not to one of Kubernetes' own";
+    let one = "a grant is bound to one user, who is none of Kubernetes' own";
     refused(
         tried(
             binding(here).set("/subjects", json!([subject("User", KIM), subject("User", "mallory@provider.example")])),
@@ -534,7 +532,7 @@ fn a_stolen_token_of_the_operator_makes_no_grant_but_one_that_ends_and_binds_one
         ),
         &[one],
     );
-    let refers = "a grant refers to the Role of its own name, which holds the approved rules";
+    let refers = "a grant refers to the Role of the same name, which holds the approved rules";
     for level in ["lockbox-shell", "lockbox-read-objects"] {
         refused(tried(binding(here).set("/roleRef/kind", "ClusterRole").set("/roleRef/name", level)), &[refers]);
     }
@@ -552,7 +550,7 @@ fn a_stolen_token_of_the_operator_makes_no_grant_but_one_that_ends_and_binds_one
     refused(tried(job(here).set("/spec/activeDeadlineSeconds", 1_000_000)), &["activeDeadlineSeconds is at most 72"]);
     refused(tried(job(here).without("/spec/activeDeadlineSeconds")), &["a deadline Job ends with its grant"]);
     refused(tried(job(here).without("/spec/ttlSecondsAfterFinished")), &["ttlSecondsAfterFinished: 0"]);
-    let selects = "a deadline Job selects Pods by a label that none may bear";
+    let selects = "a deadline Job selects Pods by a label that no Pod may carry";
     let ordinary = json!({"app": "shop"});
     refused(tried(job(here).without("/spec/manualSelector").without("/spec/selector")), &[selects]);
     refused(
@@ -571,7 +569,7 @@ fn a_stolen_token_of_the_operator_makes_no_grant_but_one_that_ends_and_binds_one
         }),
         &["no annotation under scheduling.k8s.io/"],
     );
-    let template = "a deadline Job's template reaches for nothing";
+    let template = "a deadline Job's template asks for nothing";
     refused(tried(job(here).set("/spec/template/spec/serviceAccountName", "default")), &[template]);
     refused(tried(job(here).set("/spec/template/spec/hostNetwork", true)), &[template]);
     // What policies of others make of a template that no Pod ever comes from is taken.
@@ -629,19 +627,19 @@ fn a_stolen_token_of_the_operator_gives_people_the_charts_roles_alone_and_touche
     people("ClusterRoleBinding", "lockbox-requester", "requester", mallory()).expect("as the operator makes it");
     refused(
         people("ClusterRoleBinding", "lockbox-shell", "shell", mallory()),
-        &["people get the roles that the chart has for them", "not lockbox-shell"],
+        &["people get only the roles that the chart defines for them", "not lockbox-shell"],
     );
     refused(
         people("ClusterRoleBinding", "lockbox-owner", "owner", mallory()),
-        &["people get the roles that the chart has for them"],
+        &["people get only the roles that the chart defines for them"],
     );
     refused(
         people("RoleBinding", "lockbox-administrator", "administrator", mallory()),
-        &["people get the roles that the chart has for them"],
+        &["people get only the roles that the chart defines for them"],
     );
     refused(
         people("ClusterRoleBinding", "lockbox-auditor", "requester", mallory()),
-        &["bears the short name of its role as label"],
+        &["carries the short name of its role in the label"],
     );
     refused(people("ClusterRoleBinding", "cluster-admin", "requester", mallory()), &["not currently held"]);
     let everybody = json!({"apiGroup": "rbac.authorization.k8s.io", "kind": "Group", "name": "system:authenticated"});
@@ -658,7 +656,7 @@ fn a_stolen_token_of_the_operator_gives_people_the_charts_roles_alone_and_touche
     let not_one = |kind: &str, name: &str| {
         refused(
             world.kubectl(&thief, &["delete", kind, name, "-n", here]),
-            &["the operator touches only objects of its own", "is not one"],
+            &["the operator may touch only its own objects", "is not one"],
         );
     };
     not_one("rolebinding", "theirs");
@@ -691,7 +689,7 @@ fn a_stolen_token_of_the_operator_gives_people_the_charts_roles_alone_and_touche
             .set("/roleRef", json!({"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": role}))
             .set("/subjects", json!([{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": user}]))
     };
-    let nobody = "gives nobody@lockbox.invalid the empty Role of its own name";
+    let nobody = "gives nobody@lockbox.invalid the empty Role of the same name";
     refused(try_create(world, &thief, &binding("lockbox-trial", "nobody@lockbox.invalid")), &[nobody]);
     refused(try_create(world, &thief, &binding("lockbox-trial", "mallory@provider.example")), &[nobody]);
     assert!(world.kim_reads(here, "shop-settings"));

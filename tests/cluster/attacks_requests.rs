@@ -194,11 +194,11 @@ fn no_request_reaches_the_clusters_own_namespaces_or_the_wrong_scope() {
     let world = &*steady();
     let kim = world.kim();
     for namespace in ["kube-system", "kube-public", "kube-node-lease", "lockbox-system"] {
-        refused(try_create(world, &kim, &kims(namespace)), &["no access to namespace", namespace, "can be asked for"]);
+        refused(try_create(world, &kim, &kims(namespace)), &["nobody can request access to namespace", namespace]);
     }
     let tenant = kims("default").set("/spec/scope", "Tenant");
-    refused(try_create(world, &kim, &tenant), &["a request of scope Tenant is made in namespace lockbox-tenant"]);
-    refused(try_create(world, &kim, &kims("lockbox-tenant")), &["lockbox-tenant takes requests of scope Tenant alone"]);
+    refused(try_create(world, &kim, &tenant), &["create a request of scope Tenant in namespace lockbox-tenant"]);
+    refused(try_create(world, &kim, &kims("lockbox-tenant")), &["lockbox-tenant takes only requests of scope Tenant"]);
     let long = kims("default").set("/metadata/name", "a".repeat(64));
     refused(try_create(world, &kim, &long), &["metadata.name has at most 63 characters: it becomes a label"]);
     try_create(world, &kim, &kims("default").set("/metadata/name", "a".repeat(63))).unwrap();
@@ -239,9 +239,9 @@ fn nobody_deletes_hides_or_fills_a_request_by_its_metadata() {
         refused(create(field, json!({"lockbox.dev/request": "sr-1"})), &["use a prefix of your own"]);
         let many = |count: usize| -> Value { (0..count).map(|n| (format!("example.org/l{n}"), json!("x"))).collect() };
         create(field, many(32)).unwrap();
-        refused(create(field, many(33)), &[&format!("metadata.{field} may have 32 entries, and has 33")]);
+        refused(create(field, many(33)), &[&format!("metadata.{field} may have at most 32 entries, and has 33")]);
         // Nothing that costs more than to count them is done with thousands.
-        refused(create(field, many(6_000)), &[&format!("metadata.{field} may have 32 entries, and has 6000")]);
+        refused(create(field, many(6_000)), &[&format!("metadata.{field} may have at most 32 entries, and has 6000")]);
     }
     // In bytes: each of these characters has four. A key has one byte here.
     create("annotations", json!({"a": "\u{1f600}".repeat(1_023), "b": "xx"})).unwrap();
@@ -265,8 +265,10 @@ fn a_request_is_bounded_in_bytes_whatever_its_texts_are_made_of() {
             .set("/spec/supportRequest/history", vec![note(1_024); notes])
     };
     try_create(world, &kim, &large(11)).unwrap();
-    let said =
-        refused(try_create(world, &kim, &large(12)), &["a request may have 65536 bytes of text, and this one has"]);
+    let said = refused(
+        try_create(world, &kim, &large(12)),
+        &["a request may have 65536 bytes of text at most, and this one has"],
+    );
     // Every text counts: one byte more in any of them is one byte more in all.
     let counted = |said: &str| -> usize {
         let (_, rest) = said.split_once("and this one has ").unwrap();
@@ -329,8 +331,8 @@ fn after_its_creation_nobody_writes_anything_to_a_request_but_what_is_decided_ab
     // RBAC lets all of these through; and of an engineer who has no part in it, nothing.
     let mallory = world.user("mallory@provider.example", &["provider:engineers"]);
     refused(world.patch(&mallory, here, "sr-1", &json!({"metadata": {"labels": {"a": "b"}}})), &["Forbidden"]);
-    let fixed = "labels and annotations of a request are fixed when it is created";
-    let alone = "this write changes metadata alone";
+    let fixed = "labels and annotations of a request are fixed at creation";
+    let alone = "this write changes only metadata";
     for user in [&kim, &world.alice(), &world.ada(), world.cluster.admin()] {
         let patch = |metadata: Value| world.patch(user, here, "sr-1", &json!({"metadata": metadata}));
         refused(patch(json!({"annotations": {"a": "b"}})), &[fixed, "kubectl patch --type=merge"]);
@@ -406,7 +408,7 @@ fn hostile_content_is_refused_with_the_field_and_what_to_write() {
         (
             "resources",
             json!([{"resource": "pods", "name": "a"}, {"resource": "pods", "name": "a"}]),
-            vec!["spec.resources", "names an object twice"],
+            vec!["spec.resources", "must not name an object twice"],
         ),
         ("justification", json!("Read \u{202e}gnihtyreve"), vec!["spec.justification", hidden]),
         ("justification", json!("zero\u{200b}width"), vec!["spec.justification", hidden]),
@@ -430,7 +432,7 @@ fn hostile_content_is_refused_with_the_field_and_what_to_write() {
         (
             "supportRequest/id",
             json!("1\u{7}2"),
-            vec!["spec.supportRequest.id", "must be a number or reference without blanks"],
+            vec!["spec.supportRequest.id", "must be a number or reference in ASCII"],
         ),
         (
             "accessLevel",
@@ -576,14 +578,14 @@ fn only_an_approver_of_the_snapshot_decides_and_only_in_their_own_name() {
     let forms = json!({"spec": {"decision": {"verdict": "Approve"}, "decisions": {"eve@contoso.example": {"verdict": "Deny"}}}});
     refused(patch(&forms), &["spec.decision"]);
     let group = json!({"spec": {"decision": {"verdict": "Approve", "group": "contoso:approvers"}}});
-    refused(patch(&group), &["you do not decide for group contoso:approvers", "or you are not in it"]);
+    refused(patch(&group), &["you cannot decide for group contoso:approvers", "or you are not in it"]);
     let hash = format!("sha256:{}", "0".repeat(64));
     let effect = json!({"spec": {"decision": {"verdict": "Approve", "effectHash": hash}}});
-    refused(patch(&effect), &["what would be granted is not what effectHash names", "read status.effect again"]);
+    refused(patch(&effect), &["read status.effect again before you approve: it is not what effectHash names"]);
     let longer = json!({"spec": {"decision": {"verdict": "Approve", "duration": "24h"}}});
-    refused(patch(&longer), &["a decision can shorten the time that was asked for (spec.duration), not lengthen it"]);
+    refused(patch(&longer), &["a decision can shorten the requested time (spec.duration), not lengthen it"]);
     let more = json!({"spec": {"decision": {"verdict": "Approve", "resources": [{"resource": "configmaps", "name": "other"}]}}});
-    refused(patch(&more), &["a decision can leave out resources that were asked for (spec.resources), not add any"]);
+    refused(patch(&more), &["a decision can leave out requested resources (spec.resources), not add any"]);
     let nothing = json!({"spec": {"decision": {"verdict": "Approve", "resources": []}}});
     refused(patch(&nothing), &["resources"]);
     let uid = json!({"metadata": {"uid": "11111111-1111-1111-1111-111111111111"}, "spec": {"decision": {"verdict": "Approve"}}});
@@ -624,7 +626,7 @@ fn an_approval_that_could_not_count_is_refused_and_its_author_decides_again() {
     bind(world, here, "shouting", "ALICE@contoso.example");
     let decide = |user: &User| world.decide(user, here, "sr-1", "Approve");
     let alike =
-        "you are ALICE@contoso.example, and status.approvers names alice@contoso.example, which differs in case alone";
+        "you are ALICE@contoso.example, and status.approvers names alice@contoso.example, which differs only in case";
     refused(decide(&world.user("ALICE@contoso.example", &[])), &[alike, "sign in as alice@contoso.example"]);
     // She has not been locked out.
     approve(json!({"duration": "480m"})).unwrap();
@@ -729,7 +731,7 @@ fn nobody_withdraws_gives_back_or_revokes_for_another_or_at_the_wrong_time() {
     };
     let joe = world.user("joe@provider.example", &["provider:engineers"]);
     bind(world, here, "joe", "joe@provider.example");
-    let only = "only the requester withdraws a request or gives the access back";
+    let only = "only the requester may withdraw a request or return access";
     refused(patch(&alice, "cancellation", None), &[only, "an approver denies it (spec.decisions)"]);
     refused(patch(&joe, "cancellation", None), &[only]);
     refused(patch(world.cluster.admin(), "cancellation", None), &[only]);
@@ -739,7 +741,7 @@ fn nobody_withdraws_gives_back_or_revokes_for_another_or_at_the_wrong_time() {
     );
     refused(
         patch(&kim, "release", None),
-        &["there is no access to give back: the phase is CustomerNotified; withdraw the request"],
+        &["there is no access to return: the phase is CustomerNotified; withdraw the request"],
     );
     refused(
         patch(&alice, "revocation", None),
@@ -752,9 +754,9 @@ fn nobody_withdraws_gives_back_or_revokes_for_another_or_at_the_wrong_time() {
     refused(patch(&alice, "release", None), &[only, "revokes it (spec.revocation)"]);
     refused(
         patch(&kim, "cancellation", None),
-        &["there is nothing to withdraw: the phase is AccessGranted; give the access back"],
+        &["there is nothing to withdraw: the phase is AccessGranted; return access"],
     );
-    refused(patch(&kim, "revocation", None), &["you asked for this access: give it back with spec.release"]);
+    refused(patch(&kim, "revocation", None), &["you asked for this access: return it with spec.release"]);
     refused(
         patch(world.cluster.admin(), "revocation", Some(ALICE)),
         &["spec.revocation.by must be your own user name"],
@@ -765,7 +767,7 @@ fn nobody_withdraws_gives_back_or_revokes_for_another_or_at_the_wrong_time() {
     world.wait_for_phase(here, "sr-1", "Revoked");
     let kept = "is recorded and can be neither changed nor taken back";
     refused(world.patch(&alice, here, "sr-1", &json!({"spec": {"revocation": null}})), &["spec.revocation", kept]);
-    refused(patch(&kim, "release", None), &["there is no access to give back: the phase is Revoked"]);
+    refused(patch(&kim, "release", None), &["there is no access to return: the phase is Revoked"]);
 }
 
 #[test]

@@ -492,7 +492,10 @@ fn nothing_in_a_request_passes_for_a_field_of_the_system_when_it_is_described() 
         let attempt = request("forged").namespace(here).set(field, forged);
         refused(
             world.create_as(&kim, &attempt.to_string()),
-            &[&field[1..].replace('/', "."), "must be one paragraph without line breaks (in YAML write >- and not |)"],
+            &[
+                &field[1..].replace('/', "."),
+                "must be one paragraph without line breaks (in YAML, write >- instead of |)",
+            ],
         );
     }
     let one_line = forged.split_whitespace().collect::<Vec<_>>().join(" ");

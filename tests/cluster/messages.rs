@@ -90,12 +90,12 @@ fn a_request_that_the_api_server_refuses_is_told_which_field_and_what_to_write_i
         (
             "no ticket",
             base().without("/spec/supportRequest"),
-            "The LockboxRequest \"sr-1\" is invalid: spec.supportRequest: Required value: a request that comes from a support request names it (id, url, summary)",
+            "The LockboxRequest \"sr-1\" is invalid: spec.supportRequest: Required value: name the support request (id, url, summary): origin SupportRequest requires it",
         ),
         (
             "no incident",
             base().set("/spec/origin", "ProviderInitiated"),
-            "The LockboxRequest \"sr-1\" is invalid: spec.incident: Required value: a request that the provider starts itself names its incident (id, summary)",
+            "The LockboxRequest \"sr-1\" is invalid: spec.incident: Required value: name the incident (id, summary): origin ProviderInitiated requires it",
         ),
         (
             "link without https",
@@ -110,7 +110,7 @@ fn a_request_that_the_api_server_refuses_is_told_which_field_and_what_to_write_i
         (
             "hidden text",
             base().set("/spec/justification", "read \u{202e}lla"),
-            "The LockboxRequest \"sr-1\" is invalid: spec.justification: Forbidden: must be one paragraph without line breaks (in YAML write >- and not |), tabs, gaps of blanks, or control, zero-width and bidirectional characters",
+            "The LockboxRequest \"sr-1\" is invalid: spec.justification: Forbidden: must be one paragraph without line breaks (in YAML, write >- instead of |), tabs, runs of spaces, or control, zero-width and bidirectional characters",
         ),
         (
             "object without a name",
@@ -120,7 +120,7 @@ fn a_request_that_the_api_server_refuses_is_told_which_field_and_what_to_write_i
         (
             "object twice",
             base().set("/spec/resources", twice),
-            "The LockboxRequest \"sr-1\" is invalid: spec.resources: Forbidden: names an object twice",
+            "The LockboxRequest \"sr-1\" is invalid: spec.resources: Forbidden: must not name an object twice",
         ),
         (
             "no objects",
@@ -135,22 +135,22 @@ fn a_request_that_the_api_server_refuses_is_told_which_field_and_what_to_write_i
         (
             "decided at once",
             base().set("/spec/decisions", json!({ALICE: {"verdict": "Approve"}})),
-            "The LockboxRequest \"sr-1\" is invalid: spec: Forbidden: a request starts undecided: decisions, cancellation, release, revocation and removal are written after Lockbox has taken it up (status.phase)",
+            "The LockboxRequest \"sr-1\" is invalid: spec: Forbidden: create the request without decisions, cancellation, release, revocation and removal: they are written once Lockbox has taken it up (status.phase)",
         ),
         (
             "protected namespace",
             request("sr-1").namespace("kube-system"),
-            "Error from server (Forbidden): error when creating \"STDIN\": lockboxrequests.lockbox.dev \"sr-1\" is forbidden: ValidatingAdmissionPolicy 'lockbox-requests-create' with binding 'lockbox-requests-create' denied request: no access to namespace kube-system can be asked for: it belongs to the cluster itself or to the operator",
+            "Error from server (Forbidden): error when creating \"STDIN\": lockboxrequests.lockbox.dev \"sr-1\" is forbidden: ValidatingAdmissionPolicy 'lockbox-requests-create' with binding 'lockbox-requests-create' denied request: nobody can request access to namespace kube-system: it belongs to the cluster itself or to the operator",
         ),
         (
             "tenant elsewhere",
             base().set("/spec/scope", "Tenant"),
-            "Error from server (Forbidden): error when creating \"STDIN\": lockboxrequests.lockbox.dev \"sr-1\" is forbidden: ValidatingAdmissionPolicy 'lockbox-requests-create' with binding 'lockbox-requests-create' denied request: a request of scope Tenant is made in namespace lockbox-tenant, not in fields",
+            "Error from server (Forbidden): error when creating \"STDIN\": lockboxrequests.lockbox.dev \"sr-1\" is forbidden: ValidatingAdmissionPolicy 'lockbox-requests-create' with binding 'lockbox-requests-create' denied request: create a request of scope Tenant in namespace lockbox-tenant, not in fields",
         ),
         (
             "subscription in the tenant's home",
             request("sr-1").namespace("lockbox-tenant"),
-            "Error from server (Forbidden): error when creating \"STDIN\": lockboxrequests.lockbox.dev \"sr-1\" is forbidden: ValidatingAdmissionPolicy 'lockbox-requests-create' with binding 'lockbox-requests-create' denied request: namespace lockbox-tenant takes requests of scope Tenant alone: make this one in the namespace that you need access to",
+            "Error from server (Forbidden): error when creating \"STDIN\": lockboxrequests.lockbox.dev \"sr-1\" is forbidden: ValidatingAdmissionPolicy 'lockbox-requests-create' with binding 'lockbox-requests-create' denied request: create this request in the namespace that you need access to: namespace lockbox-tenant takes only requests of scope Tenant",
         ),
     ] {
         compared.check(case, &refused(world, &kim, &manifest), expected);
@@ -283,12 +283,12 @@ fn a_decision_by_somebody_who_may_not_decide_is_refused_with_who_may() {
     let forged = json!({"decisions": {ALICE: {"verdict": "Approve"}}});
     compared.check("in another's name", &say(&olga, forged), "Error from server (Forbidden): lockboxrequests.lockbox.dev \"sr-1\" is forbidden: ValidatingAdmissionPolicy 'lockbox-requests-decide' with binding 'lockbox-requests-decide' denied request: a decision can only be recorded under your own user name, olga@contoso.example");
     let group = json!({"decision": {"verdict": "Approve", "group": "contoso:security"}});
-    compared.check("for a group", &say(&alice, group), "Error from server (Forbidden): lockboxrequests.lockbox.dev \"sr-1\" is forbidden: ValidatingAdmissionPolicy 'lockbox-requests-decide' with binding 'lockbox-requests-decide' denied request: you do not decide for group contoso:security: it is not an approver of this request, or you are not in it; leave group out");
+    compared.check("for a group", &say(&alice, group), "Error from server (Forbidden): lockboxrequests.lockbox.dev \"sr-1\" is forbidden: ValidatingAdmissionPolicy 'lockbox-requests-decide' with binding 'lockbox-requests-decide' denied request: you cannot decide for group contoso:security: it is not an approver of this request, or you are not in it; leave group out");
     let verdict = json!({"decision": {"verdict": "Maybe"}});
     compared.check("no verdict", &say(&alice, verdict), "The LockboxRequest \"sr-1\" is invalid: \n* spec.decisions.alice@contoso.example.verdict: Unsupported value: \"Maybe\": supported values: \"Approve\", \"Deny\"\n* <nil>: Invalid value: null: some validation rules were not checked because the object was invalid; correct the existing errors to complete validation");
-    compared.check("withdrawn by an approver", &say(&alice, json!({"cancellation": {}})), "Error from server (Forbidden): lockboxrequests.lockbox.dev \"sr-1\" is forbidden: ValidatingAdmissionPolicy 'lockbox-requests-end' with binding 'lockbox-requests-end' denied request: only the requester withdraws a request or gives the access back; an approver denies it (spec.decisions) or revokes it (spec.revocation)");
+    compared.check("withdrawn by an approver", &say(&alice, json!({"cancellation": {}})), "Error from server (Forbidden): lockboxrequests.lockbox.dev \"sr-1\" is forbidden: ValidatingAdmissionPolicy 'lockbox-requests-end' with binding 'lockbox-requests-end' denied request: only the requester may withdraw a request or return access; an approver denies it (spec.decisions) or revokes it (spec.revocation)");
     compared.check("revoked too early", &say(&alice, json!({"revocation": {}})), "Error from server (Forbidden): lockboxrequests.lockbox.dev \"sr-1\" is forbidden: ValidatingAdmissionPolicy 'lockbox-requests-end' with binding 'lockbox-requests-end' denied request: there is no access to revoke: the phase is CustomerNotified; deny the request with spec.decisions");
-    compared.check("given back too early", &say(&kim, json!({"release": {}})), "Error from server (Forbidden): lockboxrequests.lockbox.dev \"sr-1\" is forbidden: ValidatingAdmissionPolicy 'lockbox-requests-end' with binding 'lockbox-requests-end' denied request: there is no access to give back: the phase is CustomerNotified; withdraw the request with spec.cancellation");
+    compared.check("given back too early", &say(&kim, json!({"release": {}})), "Error from server (Forbidden): lockboxrequests.lockbox.dev \"sr-1\" is forbidden: ValidatingAdmissionPolicy 'lockbox-requests-end' with binding 'lockbox-requests-end' denied request: there is no access to return: the phase is CustomerNotified; withdraw the request with spec.cancellation");
     compared.check("changed afterwards", &say(&kim, json!({"accessLevel": "Shell"})), "The LockboxRequest \"sr-1\" is invalid: spec.accessLevel: Forbidden: is immutable: to ask for something else, create a new request");
     // kubectl's own default.
     let strategic = ["patch", "lbr", "sr-1", "-n", "deciders", "-p", r#"{"spec":{"decision":{"verdict":"Approve"}}}"#];
@@ -314,13 +314,13 @@ fn a_decision_by_somebody_who_may_not_decide_is_refused_with_who_may() {
     world.decide(&alice, "deciders", "sr-1", "Approve").unwrap();
     world.wait_for_phase("deciders", "sr-1", "AccessGranted");
     compared.check("too late", &say(&omar, approve()), "Error from server (Forbidden): lockboxrequests.lockbox.dev \"sr-1\" is forbidden: ValidatingAdmissionPolicy 'lockbox-requests-decide' with binding 'lockbox-requests-decide' denied request: the request is not waiting for the customer: its phase is AccessGranted");
-    compared.check("twice", &say(&alice, approve()), "Error from server (Forbidden): lockboxrequests.lockbox.dev \"sr-1\" is forbidden: ValidatingAdmissionPolicy 'lockbox-requests-decide' with binding 'lockbox-requests-decide' denied request: you have decided already (spec.decisions of alice@contoso.example), and a recorded decision can be neither changed nor taken back; end the access with spec.revocation");
+    compared.check("twice", &say(&alice, approve()), "Error from server (Forbidden): lockboxrequests.lockbox.dev \"sr-1\" is forbidden: ValidatingAdmissionPolicy 'lockbox-requests-decide' with binding 'lockbox-requests-decide' denied request: you have decided already (spec.decisions of alice@contoso.example), and a recorded decision can be neither changed nor taken back; end access with spec.revocation");
     let deny = json!({"decisions": {ALICE: {"verdict": "Deny"}}});
     compared.check("changed", &say(&alice, deny), "The LockboxRequest \"sr-1\" is invalid: spec.decisions: Forbidden: a recorded decision can be neither changed nor taken back: [\"alice@contoso.example\"]");
-    compared.check("withdrawn too late", &say(&kim, json!({"cancellation": {}})), "Error from server (Forbidden): lockboxrequests.lockbox.dev \"sr-1\" is forbidden: ValidatingAdmissionPolicy 'lockbox-requests-end' with binding 'lockbox-requests-end' denied request: there is nothing to withdraw: the phase is AccessGranted; give the access back with spec.release");
-    compared.check("revoked by the requester", &say(&kim, json!({"revocation": {}})), "Error from server (Forbidden): lockboxrequests.lockbox.dev \"sr-1\" is forbidden: ValidatingAdmissionPolicy 'lockbox-requests-end' with binding 'lockbox-requests-end' denied request: you asked for this access: give it back with spec.release; spec.revocation is for the customer");
+    compared.check("withdrawn too late", &say(&kim, json!({"cancellation": {}})), "Error from server (Forbidden): lockboxrequests.lockbox.dev \"sr-1\" is forbidden: ValidatingAdmissionPolicy 'lockbox-requests-end' with binding 'lockbox-requests-end' denied request: there is nothing to withdraw: the phase is AccessGranted; return access with spec.release");
+    compared.check("revoked by the requester", &say(&kim, json!({"revocation": {}})), "Error from server (Forbidden): lockboxrequests.lockbox.dev \"sr-1\" is forbidden: ValidatingAdmissionPolicy 'lockbox-requests-end' with binding 'lockbox-requests-end' denied request: you asked for this access: return it with spec.release; spec.revocation is for the customer");
     let delete = world.kubectl(&world.ada(), &["delete", "lbr", "sr-1", "-n", "deciders"]).unwrap_err();
-    compared.check("deleted", &delete, "Error from server (Forbidden): lockboxrequests.lockbox.dev \"sr-1\" is forbidden: ValidatingAdmissionPolicy 'lockbox-requests-delete' with binding 'lockbox-requests-delete' denied request: a request is not deleted while there is access; this one is AccessGranted: end the access first (spec.release, spec.revocation)");
+    compared.check("deleted", &delete, "Error from server (Forbidden): lockboxrequests.lockbox.dev \"sr-1\" is forbidden: ValidatingAdmissionPolicy 'lockbox-requests-delete' with binding 'lockbox-requests-delete' denied request: end access first (spec.release, spec.revocation): a request cannot be deleted while there is access, and this one is AccessGranted");
     compared.finish();
 }
 
@@ -370,7 +370,7 @@ fn settings_that_contradict_themselves_are_refused_or_shown_as_not_ready_with_th
     refused(
         "deny that requires",
         settings().set("/spec/jit/rules", deny),
-        "The LockboxSettings \"default\" is invalid: spec.jit.rules[0].require: Forbidden: a rule that denies requires nothing",
+        "The LockboxSettings \"default\" is invalid: spec.jit.rules[0].require: Forbidden: leave require out: it belongs to rules with effect Permit",
     );
     let empty = rule("mine", &json!({"match": {"services": []}}));
     refused(
@@ -382,13 +382,13 @@ fn settings_that_contradict_themselves_are_refused_or_shown_as_not_ready_with_th
     refused(
         "more approvals than approvers",
         settings().set("/spec/jit/rules", two),
-        "The LockboxSettings \"default\" is invalid: spec.jit.rules[0].require.internalApproval.count: Forbidden: more approvals than there are approvers",
+        "The LockboxSettings \"default\" is invalid: spec.jit.rules[0].require.internalApproval.count: Forbidden: must not exceed the number of approvers",
     );
     let names = json!({"optIn": "All", "names": ["Batch"]});
     refused(
         "names without Listed",
         settings().set("/spec/previewServices", names),
-        "The LockboxSettings \"default\" is invalid: spec.previewServices.names: Forbidden: names are read only when optIn is Listed",
+        "The LockboxSettings \"default\" is invalid: spec.previewServices.names: Forbidden: set optIn to Listed, or leave names out",
     );
     let service = json!([{"name": "Shop", "stage": "GeneralAvailability", "accessLevels": ["Root"]}]);
     refused(
@@ -436,7 +436,7 @@ fn settings_that_contradict_themselves_are_refused_or_shown_as_not_ready_with_th
     refused(
         "Standard as an exclusion",
         settings().set("/spec/exclusions", standard),
-        "The LockboxSettings \"default\" is invalid: spec.exclusions.allowed[0].circumstance: Forbidden: Standard is no exclusion",
+        "The LockboxSettings \"default\" is invalid: spec.exclusions.allowed[0].circumstance: Forbidden: must be an exclusion: BreakGlass, PlatformTroubleshooting or LegalDemand",
     );
     refused(
         "second settings",

@@ -46,11 +46,11 @@ fn an_engineer_asks_with_ticket_or_incident_reason_scope_resources_level_and_tim
 
     let robin = request("robins-ticket").set("/spec/supportRequest/assignedTo", "robin@provider.example");
     let unexplained = asks(robin.clone().set("/metadata/name", "unexplained"), "CustomerNotified");
-    let said = "Note: the ticket is assigned to robin@provider.example, but kim@provider.example asks; no escalation is stated.";
+    let said = "Note: the ticket is assigned to robin@provider.example, but kim@provider.example made this request; no escalation is stated.";
     assert!(why(&unexplained).1.contains(said), "{}", why(&unexplained).1);
     let team = json!({"team": "Networking, third level", "reason": "needs somebody who knows the gateway"});
     let escalated = asks(robin.set("/spec/escalation", team), "CustomerNotified");
-    let said = "Note: the ticket is assigned to robin@provider.example, but kim@provider.example asks; escalated to Networking, third level.";
+    let said = "Note: the ticket is assigned to robin@provider.example, but kim@provider.example made this request; escalated to Networking, third level.";
     assert!(why(&escalated).1.contains(said), "{}", why(&escalated).1);
     assert!(
         text(&escalated["status"]["history"][0]["message"]).contains(said),

@@ -655,7 +655,7 @@ fn the_rules_say_on_a_server_what_they_say_without_one() {
         add(with(&small("x"), opened, text), "spec.supportRequest.openedAt", Some(told));
     }
     for character in texts::hidden() {
-        let told = "must be one paragraph without line breaks (in YAML write >- and not |), tabs, gaps of blanks, or control, zero-width and bidirectional characters";
+        let told = "must be one paragraph without line breaks (in YAML, write >- instead of |), tabs, runs of spaces, or control, zero-width and bidirectional characters";
         add(with(&small("x"), "/spec/justification", format!("pay{character}load")), "spec.justification", Some(told));
     }
     on_both(|server| {
@@ -800,7 +800,7 @@ fn a_refusal_names_the_field_and_the_remedy() {
             ),
             (
                 json!({"spec": {"decisions": {"bob": {"verdict": "Approve", "duration": "9h"}}}}),
-                "spec.decisions: Forbidden: a decision can shorten the time that was asked for (spec.duration), not lengthen it",
+                "spec.decisions: Forbidden: a decision can shorten the requested time (spec.duration), not lengthen it",
             ),
         ] {
             let refusal = server.patch(&request, &patch).unwrap_err();
@@ -812,7 +812,7 @@ fn a_refusal_names_the_field_and_the_remedy() {
         let nobody = placed(&without(&request, "/spec/requester"), "refused", "sr-2");
         let refusal = server.create(&nobody).unwrap_err();
         assert!(
-            refusal.contains("spec.requester: Required value: say who asks: requester.username is your own"),
+            refusal.contains("spec.requester: Required value: say who asks: set requester.username to your own"),
             "{refusal}"
         );
         let long = "nobody@example.org".repeat(15);
@@ -960,13 +960,13 @@ fn kubectl_explains_fields_in_our_words() {
         assert!(decisions.contains("enum: Approve, Deny"), "{decisions}");
         for (path, words) in [
             ("lbr", "A support engineer's request for time-bound access to a customer's resources."),
-            ("lbr.spec", "What is asked for, fixed when the request is created"),
+            ("lbr.spec", "What is requested, fixed at creation"),
             ("lbr.spec.duration", "How long, such as 8h or 90m, from 1s to 7d."),
             ("lbr.status.phase", "Where a request stands: Evaluating"),
             ("lbr.status.history.hash", "SHA-256 over the hash of the entry before"),
-            ("lra", "Makes somebody a designated approver of lockbox requests."),
+            ("lra", "Makes a user or group a designated approver of lockbox requests."),
             ("lra.spec.activation.duration", "For how long, such as 4h, from 1s to 30d"),
-            ("lbs", "The one configuration of Lockbox in a cluster."),
+            ("lbs", "The configuration of Lockbox in this cluster."),
             ("lbs.spec.jit.rules.match.kinds", "all of the request's must be in the list"),
         ] {
             let text = explain(path);

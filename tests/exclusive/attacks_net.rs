@@ -142,7 +142,7 @@ fn nothing_that_an_editor_of_the_namespace_makes_keeps_an_access_from_ending_whi
             "spec": {"restartPolicy": "Never", "containers": [{"name": "x", "image": "none"}]},
         }))
     };
-    let said = "take the label lockbox.dev/deadline off metadata.labels";
+    let said = "remove the label lockbox.dev/deadline from metadata.labels";
     let ours = json!({"lockbox.dev/deadline": name});
     // The Pod that the Job would adopt: made with the label, given it later, or by another way.
     for object in [pod("guest", ours.clone()), pod("guest", json!({"lockbox.dev/deadline": "another"}))] {
@@ -188,7 +188,7 @@ fn nothing_that_an_editor_of_the_namespace_makes_keeps_an_access_from_ending_whi
         let patch = change.to_string();
         refused(
             world.kubectl(&bob, &["patch", "job", &name, "-n", here, "--type=merge", "-p", &patch]),
-            &["only the lockbox operator makes, changes and ends it"],
+            &["only the lockbox operator may create, change and delete it"],
         );
     }
 

@@ -176,7 +176,7 @@ fn the_creator_of_an_assignment_is_who_created_it() {
     for user in [&world.alice(), &world.ada(), world.cluster.admin()] {
         refused(
             world.kubectl(user, &["patch", "lra", "zoe", "-n", here, "--type=merge", "-p", &rewrite]),
-            &["lockbox.dev/created-by stays as it is"],
+            &["leave the annotation lockbox.dev/created-by as it is"],
         );
     }
     // A tool that sends the manifest again does not take it away.

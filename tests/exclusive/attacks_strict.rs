@@ -27,7 +27,7 @@ fn the_operators_token_is_of_no_use_outside_of_its_pod() {
     let account = "system:serviceaccount:lockbox-system:lockbox-operator";
     let create = ["create", "--dry-run=server", "-f", "-"];
     let thief = world.cluster.service_account("lockbox-system", "lockbox-operator").unwrap();
-    let own = "the lockbox operator writes from its own Pod alone";
+    let own = "the lockbox operator may write only from its own Pod";
     eventually("the policy is in force", || world.pipe(&thief, &create, &people).is_err().then_some(()));
     refused(world.pipe(&thief, &create, &people), &[own]);
     refused(world.kubectl(&thief, &["delete", "clusterrole", "view"]), &["denied request"]);
@@ -47,7 +47,7 @@ fn the_operators_token_is_of_no_use_outside_of_its_pod() {
         .admin(&["create", "clusterrolebinding", "nina", "--clusterrole=admin", "--user=nina@contoso.example"])
         .unwrap();
     let nina = world.user("nina@contoso.example", &[]);
-    let through = "the provider's people get rights through a LockboxRequest";
+    let through = "the provider's people get access through a LockboxRequest";
     let bind = |subject: &str| {
         world.kubectl(
             &nina,
@@ -64,7 +64,7 @@ fn the_operators_token_is_of_no_use_outside_of_its_pod() {
         "spec": {"principal": {"kind": "User", "name": "kim@provider.example"}, "role": "LockboxApprover", "scope": "Subscription"},
     });
     let said = world.pipe(&world.ada(), &["create", "--dry-run=server", "-f", "-"], &provider.to_string());
-    refused(said, &["kim@provider.example belongs to the provider, and cannot decide for the customer"]);
+    refused(said, &["kim@provider.example belongs to the provider, so they cannot decide for the customer"]);
 }
 
 /// Names as directories have them: quotes, backslashes, blanks, distinguished names, and what would end a CEL string.
@@ -118,12 +118,12 @@ fn names_as_directories_have_them_are_barred_like_any_other() {
     });
     let both = users.iter().map(|name| ("User", *name)).chain(groups.iter().map(|name| ("Group", *name)));
     for (kind, name) in both {
-        refused(assign(kind, name), &["belongs to the provider, and cannot decide for the customer"]);
-        refused(bind(kind, name), &["the provider's people get rights through a LockboxRequest"]);
+        refused(assign(kind, name), &["belongs to the provider, so they cannot decide for the customer"]);
+        refused(bind(kind, name), &["the provider's people get access through a LockboxRequest"]);
     }
     // Users in any case, groups as they are.
     refused(assign("User", "O'Brien@Provider.example"), &["belongs to the provider"]);
-    refused(bind("User", r"provider\EVE"), &["get rights through a LockboxRequest"]);
+    refused(bind("User", r"provider\EVE"), &["get access through a LockboxRequest"]);
     for (kind, name) in
         [("User", "brien@provider.example"), ("User", "back"), ("Group", "Domain"), ("Group", "domain admins")]
     {
@@ -147,7 +147,7 @@ fn names_as_directories_have_them_are_barred_like_any_other() {
         "spec": {"principal": {"kind": "User", "name": "bob@contoso.example"}, "role": "LockboxApprover", "scope": "Subscription"},
     });
     let said = world.pipe(&lang, &["create", "--dry-run=server", "-f", "-"], &own.to_string());
-    refused(said, &["you are one of the provider's people, and they assign no roles"]);
+    refused(said, &["you are one of the provider's people, so you cannot assign roles"]);
 }
 
 #[test]
@@ -165,7 +165,7 @@ fn an_api_server_that_guards_owner_references_and_approvals_that_name_what_they_
     world.ask("strict", "sr-1");
     let hash = world.request("strict", "sr-1")["status"]["effect"]["hash"].as_str().unwrap().to_owned();
     let alice = world.alice();
-    let names = "an approval names what it approves: read status.effect, then add \"effectHash\"";
+    let names = "an approval must name what it approves: read status.effect, then add \"effectHash\"";
     let said = eventually("the policy is in force", || {
         let patch = json!({"spec": {"decision": {"verdict": "Approve"}}}).to_string();
         world

@@ -262,7 +262,7 @@ fn what_shows_requests_is_touched_by_the_operator_alone_and_put_right_when_it_wa
         binding["metadata"]["name"].as_str().unwrap().to_owned()
     };
     let (kims, before) = (role_of(KIM), views(world, here));
-    let ours = "only the lockbox operator makes, changes and ends it";
+    let ours = "only the lockbox operator may create, change and delete it";
     let more = json!([{"op": "add", "path": "/rules/0/resourceNames/-", "value": "robins"}]).to_string();
     for attempt in [
         &["delete", "role", &kims, "-n", here][..],
@@ -339,8 +339,8 @@ fn a_stolen_token_of_the_operator_shows_named_requests_and_makes_nothing_else_of
         (rule("resources", json!(["*"])), "not currently held"),
         (role.clone().without("/metadata/labels/lockbox.dev~1view"), "bear the label lockbox.dev/view"),
         (role.clone().set("/metadata/name", "lockbox-shell"), "denied request"),
-        (role.clone().namespace("kube-system"), "no grant and no role of people reaches into namespace"),
-        (role.clone().set("/metadata/finalizers", json!(["example.org/stay"])), "held back from its end by a finalizer"),
+        (role.clone().namespace("kube-system"), "can hold no grant and no role for people"),
+        (role.clone().set("/metadata/finalizers", json!(["example.org/stay"])), "an object of the operator has no finalizer"),
         (
             role.clone().set("/metadata/labels/rbac.authorization.k8s.io~1aggregate-to-admin", "true"),
             "aggregates into no other role",
@@ -351,7 +351,7 @@ fn a_stolen_token_of_the_operator_shows_named_requests_and_makes_nothing_else_of
         ),
         (
             role.clone().set("/kind", "ClusterRole").without("/metadata/namespace"),
-            "touches only objects of its own",
+            "may touch only its own objects",
         ),
     ] {
         refused(tried(wider), &[why]);
@@ -379,7 +379,7 @@ fn a_stolen_token_of_the_operator_shows_named_requests_and_makes_nothing_else_of
         ),
         &[one],
     );
-    let refers = "such a binding refers to the Role of its own name";
+    let refers = "such a binding refers to the Role of the same name";
     for level in ["lockbox-shell", "lockbox-read-objects", "lockbox-requester"] {
         refused(tried(binding.clone().set("/roleRef/kind", "ClusterRole").set("/roleRef/name", level)), &[refers]);
     }
@@ -394,11 +394,11 @@ fn a_stolen_token_of_the_operator_shows_named_requests_and_makes_nothing_else_of
     let grant = format!("lockbox-grant-{}", granted["metadata"]["uid"].as_str().unwrap());
     let mut granted = Manifest(world.get("role", here, &grant));
     granted = granted.set("/rules/0/resourceNames", json!(["shop-settings", "other"]));
-    refused(replace(&granted), &["made once and never changed"]);
+    refused(replace(&granted), &["never change them"]);
     let foreign = json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "metadata": {"name": "theirs", "namespace": here}, "rules": []});
     world.create_as(world.cluster.admin(), &foreign.to_string()).unwrap();
-    refused(replace(&Manifest(foreign)), &["touches only objects of its own"]);
-    refused(world.kubectl(&thief, &["delete", "role", "theirs", "-n", here]), &["touches only objects of its own"]);
+    refused(replace(&Manifest(foreign)), &["may touch only its own objects"]);
+    refused(world.kubectl(&thief, &["delete", "role", "theirs", "-n", here]), &["may touch only its own objects"]);
 }
 
 #[test]

@@ -47,7 +47,7 @@ fn an_access_and_a_request_outlast_nobody_who_could_end_them() {
         world.admin(&["create", "rolebinding", short, "--role=patches", "--user", name, "-n", here]).unwrap();
     }
     refused(world.patch(&robin, here, "live", &revocation()), &["you are one of the provider's people"]);
-    refused(world.patch(&mallory, here, "live", &revocation()), &["an access is revoked by those who were asked"]);
+    refused(world.patch(&mallory, here, "live", &revocation()), &["only those who were asked about it"]);
     refused(world.decide(&mallory, here, "waits", "Deny"), &["you are not a designated approver"]);
     // Carol may not approve what she was not asked about, and ends it.
     refused(
@@ -182,7 +182,7 @@ fn a_record_is_removed_on_request_of_a_global_administrator_and_leaves_a_trace()
     world.ask(here, "sr-1");
     let ada = world.ada();
     let removal = json!({"spec": {"removal": {"reason": "made by mistake"}}});
-    refused(world.patch(&ada, here, "sr-1", &removal), &["a record is removed when the request is finished"]);
+    refused(world.patch(&ada, here, "sr-1", &removal), &["a record can be removed only once the request is finished"]);
     world.decide(&world.alice(), here, "sr-1", "Deny").unwrap();
     let record = world.wait_until_closed(here, "sr-1");
     let head = record["status"]["history"].as_array().unwrap().last().unwrap()["hash"].as_str().unwrap().to_owned();

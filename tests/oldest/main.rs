@@ -97,7 +97,7 @@ fn a_request_must_state_its_requester_and_the_message_says_how() {
     world.subscription("stated");
     let without = support::request("sr-1").namespace("stated").to_string();
     let refused = world.create_as(&world.kim(), &without).unwrap_err();
-    assert!(refused.contains("say who asks: requester.username is your own user name"), "{refused}");
+    assert!(refused.contains("say who asks: set requester.username to your own user name"), "{refused}");
     let forged = request("stated", "sr-1").set("/spec/requester/username", "mallory@provider.example").to_string();
     let refused = world.create_as(&world.kim(), &forged).unwrap_err();
     assert!(

@@ -4,8 +4,8 @@
 use std::{collections::BTreeSet, fs, path::Path};
 
 use lockbox_api::{
-    AssignedRole, AuditAction, Circumstance, GrantForm, Identity, Origin, Phase, PrincipalKind, RuleEffect, Scope,
-    Verdict,
+    AssignedRole, Audience, AuditAction, Circumstance, DeliveryState, GrantForm, Identity, MessageKind, Origin, Phase,
+    PrincipalKind, RuleEffect, Scope, Verdict,
     assignment::{AssignmentAction, AssignmentScope, AssignmentType},
     condition::Truth,
     settings::{ApproverModel, Enablement, PreviewOptIn, SafetyNet, Stage, SupportPlan},
@@ -194,6 +194,7 @@ macro_rules! words {
 /// The end of a field's path, and the words it may hold. The first that fits counts.
 fn vocabulary() -> Vec<(&'static str, Vec<Value>)> {
     let principals = words!(PrincipalKind: User Group);
+    let kinds: Vec<_> = MessageKind::ALL.iter().map(|kind| serde_json::to_value(kind).unwrap()).collect();
     let scopes = words!(Scope: Subscription Tenant);
     vec![
         (
@@ -208,6 +209,12 @@ fn vocabulary() -> Vec<(&'static str, Vec<Value>)> {
         (".scopes[]", scopes),
         ("Assignment.spec.type", words!(AssignmentType: Active Eligible)),
         (".role", words!(AssignedRole: Owner LockboxApprover GlobalAdministrator)),
+        (".notifications[].kind", kinds.clone()),
+        (".templates[].kind", kinds.clone()),
+        (".off[].kind", kinds.clone()),
+        (".webhooks[].kinds[]", kinds),
+        (".audience", words!(Audience: InternalApprovers Approvers Requester Alternates)),
+        (".notifications[].state", words!(DeliveryState: Delivered Waiting Failed)),
         (".kind", principals),
         (".origin", words!(Origin: SupportRequest ProviderInitiated)),
         (".origins[]", words!(Origin: SupportRequest ProviderInitiated)),

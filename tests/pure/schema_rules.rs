@@ -23,7 +23,7 @@ const ONLY_ON_A_SERVER: [(&str, &str); 0] = [];
 
 const IMMUTABLE: &str = "is immutable: to ask for something else, create a new request";
 const ANOTHER: &str = "is immutable: delete this assignment and create another";
-const VISIBLE: &str = "must be one paragraph without line breaks (in YAML write >- and not |), tabs, gaps of blanks, or control, zero-width and bidirectional characters";
+const VISIBLE: &str = "must be one paragraph without line breaks (in YAML, write >- instead of |), tabs, runs of spaces, or control, zero-width and bidirectional characters";
 const DURATION: &str = "must be a duration such as 4d, 8h, 90m or 1h30m: days, hours, minutes and seconds, in this order, none of them zero";
 const LINK: &str = "must be an https URL without a user name in it, such as https://support.example/123";
 const BUILT_IN: &str =
@@ -243,7 +243,7 @@ fn an_immutable_field_can_be_neither_changed_nor_added_nor_taken_away() {
 }
 
 fn creation() -> Vec<Case> {
-    let undecided = "a request starts undecided: decisions, cancellation, release, revocation and removal are written after Lockbox has taken it up (status.phase)";
+    let undecided = "create the request without decisions, cancellation, release, revocation and removal: they are written once Lockbox has taken it up (status.phase)";
     let mut cases = vec![];
     let sample = full(REQUEST);
     for field in [
@@ -265,7 +265,7 @@ fn creation() -> Vec<Case> {
     let empty = with(&with(&created(REQUEST), "/spec/decisions", json!({})), "/spec/internalDecisions", json!({}));
     cases.push(accept(REQUEST, "empty maps at creation", empty));
     let activated = with(&created(ASSIGNMENT), "/spec/activation", full(ASSIGNMENT)["spec"]["activation"].clone());
-    let message = "an assignment is activated by its principal after it was created";
+    let message = "leave activation out: the principal activates the assignment after it is created";
     cases.push(refuse(ASSIGNMENT, "activated at creation", activated.clone(), "spec.activation", message));
     cases.push(accept(ASSIGNMENT, "activated later", with(&activated, "/status/observedGeneration", 1)));
 
@@ -291,11 +291,11 @@ fn creation() -> Vec<Case> {
 
 fn what_a_request_names() -> Vec<Case> {
     let sample = created(REQUEST);
-    let who = "say who asks: requester.username is your own user name, requester.groups are all your groups (Kubernetes 1.36 and later fills this in)";
-    let ticket = "a request that comes from a support request names it (id, url, summary)";
-    let incident = "a request that the provider starts itself names its incident (id, summary)";
-    let belongs = "a circumstance other than Standard names the incident that it belongs to";
-    let happened = "an incident says what happened (only a legal demand may leave that out)";
+    let who = "say who asks: set requester.username to your own user name and requester.groups to all your groups (Kubernetes 1.36 and later fills this in)";
+    let ticket = "name the support request (id, url, summary): origin SupportRequest requires it";
+    let incident = "name the incident (id, summary): origin ProviderInitiated requires it";
+    let belongs = "name the incident: every circumstance except Standard requires it";
+    let happened = "say what happened in incident.summary: only a LegalDemand may leave it out";
     let person = "access is granted to people: a service account or component cannot ask for it";
     let no_incident = without(&sample, "/spec/incident");
     let mut cases = vec![
@@ -413,7 +413,7 @@ fn cuts() -> Vec<Case> {
     let live = with(&created(REQUEST), "/status/phase", "CustomerNotified");
     let decided =
         |field: &str, value: Value| with(&live, "/spec/decisions/alice", json!({"verdict": "Approve", field: value}));
-    let longer = "a decision can shorten the time that was asked for (spec.duration), not lengthen it";
+    let longer = "a decision can shorten the requested time (spec.duration), not lengthen it";
     for (duration, fits) in [
         ("8h", true),
         ("480m", true),
@@ -436,7 +436,7 @@ fn cuts() -> Vec<Case> {
     let open = without(&decided("duration", json!("7d")), "/spec/duration");
     cases.push(accept(REQUEST, "nothing was asked for, so Lockbox compares", open));
 
-    let more = "a decision can leave out resources that were asked for (spec.resources), not add any";
+    let more = "a decision can leave out requested resources (spec.resources), not add any";
     let asked = live["spec"]["resources"].clone();
     let one = |group: &str, resource: &str, name: &str| json!({"group": group, "resource": resource, "name": name});
     for (what, resources, fits) in [
@@ -468,7 +468,7 @@ fn cuts() -> Vec<Case> {
             format!("{} twice the same", place.field),
             object,
             &place.field,
-            "names an object twice",
+            "must not name an object twice",
         ));
     }
     cases
@@ -682,6 +682,8 @@ fn bounds() -> Vec<Case> {
             "must be between 1s and 30d" => {
                 ("must be between 1s and 30d", &["1s", "30d", "720h", "43200m", "29d24h"], &month)
             }
+            "must be between 1h and 7d" => ("must be between 1h and 7d", &["1h", "60m", "7d"], &["59m59s", "7d1s"]),
+            "each must be between 1m and 29d" => continue,
             other => panic!("{}: {other}", place.field),
         };
         let sample = full(place.kind);
@@ -853,7 +855,7 @@ fn assignments() -> Vec<Case> {
             "an activation taken back",
             idle,
             "spec.activation",
-            "an activation ends by itself: it cannot be taken back",
+            "an activation cannot be taken back: it ends by itself",
         )
         .after(&activated),
     );
@@ -863,7 +865,7 @@ fn assignments() -> Vec<Case> {
         "an active one activated",
         active,
         "spec.activation",
-        "only an Eligible assignment is activated; this one is Active",
+        "only an Eligible assignment can be activated; this one is Active",
     ));
     cases
 }
@@ -922,7 +924,7 @@ fn settings() -> Vec<Case> {
     cases.push(refuse(SETTINGS, "a service with an unknown level", unknown, "spec.services", service));
     cases.push(accept(SETTINGS, "a service without levels", without(&sample, "/spec/services/0/accessLevels")));
 
-    let names = "names are read only when optIn is Listed";
+    let names = "set optIn to Listed, or leave names out";
     for (opt_in, listed, fits) in [
         ("None", 1, false),
         ("All", 1, false),
@@ -961,7 +963,7 @@ fn settings() -> Vec<Case> {
         "a Deny that requires",
         deny.clone(),
         "spec.jit.rules[0].require",
-        "a rule that denies requires nothing",
+        "leave require out: it belongs to rules with effect Permit",
     ));
     cases.push(accept(SETTINGS, "a Deny", without(&deny, "/spec/jit/rules/0/require")));
 
@@ -981,7 +983,7 @@ fn settings() -> Vec<Case> {
         "three of two users",
         approvers(2, 0, 3),
         field,
-        "more approvals than there are approvers",
+        "must not exceed the number of approvers",
     ));
 
     let standard = with(&sample, "/spec/exclusions/allowed/0/circumstance", "Standard");
@@ -990,8 +992,81 @@ fn settings() -> Vec<Case> {
         "Standard as an exclusion",
         standard,
         "spec.exclusions.allowed[0].circumstance",
-        "Standard is no exclusion",
+        "must be an exclusion: BreakGlass, PlatformTroubleshooting or LegalDemand",
     ));
+    cases
+}
+
+fn notifications() -> Vec<Case> {
+    let sample = full(SETTINGS);
+    let mut cases = vec![];
+    let portal = "must be an https URL without a user name in it, such as https://lockbox.contoso.example/{namespace}: {namespace} and {name} may stand behind the host, and nothing else in braces";
+    for url in [
+        "https://lockbox.contoso.example",
+        "https://lockbox.contoso.example:8443/a?ns={namespace}&name={name}",
+        "https://lockbox.contoso.example/{namespace}/{name}#top",
+    ] {
+        cases.push(accept(SETTINGS, url, with(&sample, "/spec/notifications/portalURL", url)));
+    }
+    for url in [
+        "http://lockbox.contoso.example",
+        "https://{namespace}.contoso.example/",
+        "https://lockbox.contoso.example@evil.example/",
+        "https://lockbox.contoso.example/{user}",
+        "https://lockbox.contoso.example/{namespace",
+        "https://lockbox.contoso.example/ {name}",
+        "https://{name}/",
+    ] {
+        let object = with(&sample, "/spec/notifications/portalURL", url);
+        cases.push(refuse(SETTINGS, url, object, "spec.notifications.portalURL", portal));
+    }
+    let each = "each must be between 1m and 29d";
+    for (reminders, fits) in [(json!(["1m", "29d"]), true), (json!(["24h", "59s"]), false), (json!(["30d"]), false)] {
+        let object = with(&sample, "/spec/notifications/reminders", reminders.clone());
+        cases.push(if fits {
+            accept(SETTINGS, reminders.to_string(), object)
+        } else {
+            refuse(SETTINGS, reminders.to_string(), object, "spec.notifications.reminders", each)
+        });
+    }
+    let (one, several) = (
+        "must be one e-mail address, such as soc@contoso.example",
+        "must be e-mail addresses, one an item, such as soc@contoso.example",
+    );
+    let places = [
+        (
+            SETTINGS,
+            "/spec/notifications/email/addresses/0/address",
+            "spec.notifications.email.addresses[0].address",
+            one,
+        ),
+        (SETTINGS, "/spec/notifications/email/alternate/0", "spec.notifications.email.alternate", several),
+        (ASSIGNMENT, "/spec/notification/emails/0", "spec.notification.emails", several),
+        (ASSIGNMENT, "/spec/notification/alternate/0", "spec.notification.alternate", several),
+    ];
+    for (kind, pointer, field, message) in places {
+        for address in ["soc@contoso.example", "o'neil+lockbox@contoso.example", "jürgen@bücher.example", "a@b"] {
+            cases.push(accept(kind, address, with(&full(kind), pointer, address)));
+        }
+        for address in [
+            "soc",
+            "a@b@c",
+            "a@b.example, c@d.example",
+            "<a@b.example>",
+            "A <a@b.example>",
+            "a@b.example\nBcc: c@d.example",
+            "a b@c.example",
+            "\"a\"@b.example",
+            "a@[192.0.2.1]",
+            "@b.example",
+            "a@b;c",
+        ] {
+            cases.push(refuse(kind, address, with(&full(kind), pointer, address), field, message));
+        }
+    }
+    let nothing = with(&sample, "/spec/notifications/off/0", json!({}));
+    let message = "name a kind of message, an audience, or both";
+    cases.push(refuse(SETTINGS, "nothing is off", nothing, "spec.notifications.off[0]", message));
     cases
 }
 
@@ -1016,6 +1091,7 @@ fn groups() -> Vec<(&'static str, Vec<Case>)> {
         ("hidden_characters", hidden_characters()),
         ("built_in_principals", built_in_principals()),
         ("assignments", assignments()),
+        ("who_is_told_has_an_address_and_what_links_lead_to_is_fixed", notifications()),
         ("settings", settings()),
     ]
 }
@@ -1103,6 +1179,11 @@ fn no_built_in_user_or_group_is_a_principal() {
 #[test]
 fn an_assignment_is_one_of_the_documented_kinds() {
     check(&assignments());
+}
+
+#[test]
+fn who_is_told_has_an_address_and_what_links_lead_to_is_fixed() {
+    check(&notifications());
 }
 
 #[test]

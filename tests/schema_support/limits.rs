@@ -75,9 +75,12 @@ impl Filler {
         }
         let most = limit(schema, "maxLength");
         if rules.contains("[1-9][0-9]{0,3}d") {
-            return json!("6d23h59m59s");
+            return json!(format!("6d23h59m{}s", 59 - index));
         }
-        if rules.contains("isURL") {
+        if rules.contains("@[^@") {
+            return json!(format!("{:x>most$}", format!("{index}@contoso.example")));
+        }
+        if rules.contains("isURL") || rules.contains("'^https://") {
             return json!(format!("{:x<most$}", "https://support.example/"));
         }
         // A name in a list must be that of an access level, whose names are plain.
@@ -124,6 +127,6 @@ fn word(path: &str, words: &[Value], index: usize) -> Value {
         }
     }
     let from = usize::from(path.ends_with("allowed[].circumstance"));
-    let listed = path.ends_with("[]") || from > 0;
+    let listed = path.ends_with("[]") || path.ends_with(".templates[].kind") || from > 0;
     words[if listed { from + index } else { 0 }].clone()
 }

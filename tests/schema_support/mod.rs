@@ -207,6 +207,7 @@ status:
   - {sequence: 1, at: *until, action: CreateLockboxRequest, actor: lockbox, phase: CustomerNotified, reason: r,
      message: Create Lockbox Request, rules: [named-objects], facts: [isolatedIdentity], hash: *hash}
   eventsPublished: 1
+  notifications: [{id: "0001", kind: ApprovalAsked, state: Waiting, at: *until, delivered: 1, destinations: 2, message: try again later}]
   closed: false
 "#;
 
@@ -269,6 +270,17 @@ spec:
   limits: {openPerRequester: 32, openPerNamespace: 256}
   locks: [{user: mallory@provider.example, reason: under investigation}]
   stop: {before: "2026-11-23T12:00:00Z", reason: drill}
+  notifications:
+    portalURL: https://lockbox.contoso.example/{namespace}/{name}
+    timeZone: Europe/Berlin
+    reminders: [24h]
+    giveUpAfter: 3d
+    email:
+      addresses: [{kind: Group, name: "contoso:owners", address: owners@contoso.example}]
+      alternate: [soc@contoso.example]
+    webhooks: [{name: slack, kinds: [ApprovalAsked], template: "{}"}]
+    off: [{kind: Approved, audience: Requester}]
+    templates: [{kind: Denied, subject: No, text: No., html: <p>No.</p>}]
 status:
   observedGeneration: 1
   enabled: true
@@ -290,6 +302,7 @@ spec:
   scope: Subscription
   type: Eligible
   activation: {justification: On call, duration: 4h}
+  notification: {emails: [alice@phone.example], alternate: [deputy@contoso.example]}
 status:
   observedGeneration: 1
   conditions:

@@ -12,13 +12,13 @@ use super::{
 
 const ANOTHER: &str = "is immutable: delete this assignment and create another";
 
-/// Who approves what. All but the activation is fixed when the assignment is created.
+/// Who may approve what. Everything but the activation is fixed at creation.
 #[derive(CustomResource, KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
 #[kube(
     group = "lockbox.dev",
     version = "v1alpha1",
     kind = "RoleAssignment",
-    doc = "Makes somebody a designated approver of lockbox requests. It counts for the requests that are made after it.",
+    doc = "Makes a user or group a designated approver of lockbox requests. It counts for requests that are made after it.",
     namespaced,
     status = "RoleAssignmentStatus",
     derive = "PartialEq",
@@ -36,14 +36,14 @@ const ANOTHER: &str = "is immutable: delete this assignment and create another";
     printcolumn(name = "Until", type_ = "string", json_path = ".status.activeUntil"),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
     printcolumn(name = "Why", type_ = "string", json_path = r#".status.conditions[?(@.type=="Active")].message"#, priority = 1),
-    validation = rules::forbidden("has(self.status) || !has(self.spec.activation)", "an assignment is activated by its principal after it was created").field_path(".spec.activation"),
+    validation = rules::forbidden("has(self.status) || !has(self.spec.activation)", "leave activation out: the principal activates the assignment after it is created").field_path(".spec.activation"),
 )]
 #[serde(rename_all = "camelCase")]
 #[x_kube(
-    validation = rules::forbidden("self.type == 'Eligible' || !has(self.activation)", "only an Eligible assignment is activated; this one is Active").field_path(".activation"),
+    validation = rules::forbidden("self.type == 'Eligible' || !has(self.activation)", "only an Eligible assignment can be activated; this one is Active").field_path(".activation"),
     validation = rules::forbidden("self.type != 'Eligible' || self.principal.kind == 'User'", "only a user can be Eligible: a group cannot activate").field_path(".principal.kind"),
     validation = rules::forbidden("(self.role == 'GlobalAdministrator') == (self.scope == 'Tenant')", "GlobalAdministrator goes with scope Tenant; Owner and LockboxApprover with Subscription (or ManagementGroup, which is not supported)").field_path(".scope"),
-    validation = kube::core::Rule::new("self.type != 'Eligible' || !has(oldSelf.activation) || has(self.activation)").message("an activation ends by itself: it cannot be taken back").reason(Reason::FieldValueForbidden).field_path(".activation"),
+    validation = kube::core::Rule::new("self.type != 'Eligible' || !has(oldSelf.activation) || has(self.activation)").message("an activation cannot be taken back: it ends by itself").reason(Reason::FieldValueForbidden).field_path(".activation"),
 )]
 pub struct RoleAssignmentSpec {
     /// Who becomes an approver.
@@ -53,7 +53,7 @@ pub struct RoleAssignmentSpec {
     /// `GlobalAdministrator` (approves tenant requests, and administers Lockbox).
     #[x_kube(validation = rules::forbidden("self == oldSelf", ANOTHER))]
     pub role: AssignedRole,
-    /// Subscription: this namespace. Tenant: the cluster; such an assignment lives in the tenant's home namespace.
+    /// Subscription: this namespace. Tenant: the cluster; create such an assignment in the tenant's home namespace.
     /// `ManagementGroup` is accepted and reported as not supported.
     #[x_kube(validation = rules::forbidden("self == oldSelf", ANOTHER))]
     pub scope: AssignmentScope,
@@ -84,7 +84,7 @@ pub enum AssignmentScope {
 /// Whether an assignment must be activated before it counts.
 #[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum AssignmentType {
-    /// It counts.
+    /// It counts as long as it exists.
     #[default]
     Active,
     /// It counts while it is activated.
@@ -103,20 +103,20 @@ pub struct Activation {
     pub duration: Duration,
 }
 
-/// What the operator makes of an assignment.
+/// The state of an assignment, as the operator sees it.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct RoleAssignmentStatus {
-    /// The generation that this status is about.
+    /// The generation that this status reflects.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
-    /// Recognized (it can count at all) and Active (it counts now). Bound is there, and False, while the principal's
-    /// rights could not be made: why, in the API server's words.
+    /// Recognized: it can count at all. Active: it counts now. Bound is present, and False, while the principal's RBAC
+    /// could not be created; it says why, in the API server's words.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 8))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
     pub conditions: Vec<Condition>,
-    /// When the operator recorded the activation: its own clock, never a client's.
+    /// When the operator recorded the activation, by its own clock and never a client's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(extend("maxLength" = 64))]
     pub activated_at: Option<Moment>,
@@ -124,10 +124,11 @@ pub struct RoleAssignmentStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(extend("maxLength" = 64))]
     pub active_until: Option<Moment>,
-    /// The activation that was recorded: a change of spec.activation is a new one, and counts from then.
+    /// The activation that was recorded. A change of spec.activation is a new activation, counted from when it is
+    /// recorded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub activation: Option<Activation>,
-    /// What became of the assignment: its creation, and its latest activations. At most 16 entries.
+    /// What happened to the assignment: its creation and its latest activations. At most 16 entries.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["sequence".into()]))]
@@ -137,7 +138,7 @@ pub struct RoleAssignmentStatus {
 /// Something that happened to an assignment.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
 pub struct AssignmentEntry {
-    /// Its number; the Event about it bears it in its name.
+    /// Number of the entry; it is part of the name of its Event.
     #[schemars(range(min = 1))]
     pub sequence: i64,
     /// When it happened.
@@ -145,7 +146,7 @@ pub struct AssignmentEntry {
     pub at: Moment,
     /// What happened: `CreateRoleAssignment`, `ActivateRoleAssignment`, `EndActivation`.
     pub action: AssignmentAction,
-    /// Who did it; left out where the API server does not say.
+    /// Who did it; absent if the API server does not say.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 256))]
     pub actor: Option<String>,
@@ -157,7 +158,7 @@ pub struct AssignmentEntry {
 /// What happens to an assignment.
 #[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum AssignmentAction {
-    /// It was made.
+    /// It was created.
     CreateRoleAssignment,
     /// Its principal activated it.
     ActivateRoleAssignment,

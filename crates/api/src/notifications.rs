@@ -11,7 +11,7 @@ use super::{
 /// Characters in an address (RFC 5321).
 const LONGEST_ADDRESS: usize = 254;
 /// Messages of one request whose delivery is recorded at most.
-pub const MOST_RECORDED: usize = 48;
+pub const MOST_RECORDED: usize = 32;
 
 /// Who is told what. Left out: nobody is told anything. The servers that send are set when Lockbox is installed (the
 /// chart's notifications), so that nobody can send their credentials elsewhere by changing the settings.
@@ -51,9 +51,9 @@ pub struct Notifications {
     #[schemars(length(max = 64))]
     #[x_kube(merge_strategy = ListMerge::Atomic)]
     pub off: Vec<Off>,
-    /// Texts of your own, in place of the built-in ones. At most 32.
+    /// Texts of your own, in place of the built-in ones. At most one a kind.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 32))]
+    #[schemars(length(max = 14))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["kind".into()]))]
     pub templates: Vec<Template>,
 }
@@ -66,9 +66,9 @@ fn give_up_after() -> Duration {
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct Email {
-    /// Addresses of groups, and of users whose name is not their address. At most 256.
+    /// Addresses of groups, and of users whose name is not their address. At most 64.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 256))]
+    #[schemars(length(max = 64))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["kind".into(), "name".into()]))]
     pub addresses: Vec<PrincipalAddress>,
     /// Who is told whatever the customer's approvers are told, such as a security operations center. At most 16.
@@ -102,12 +102,12 @@ pub struct Webhook {
     pub name: String,
     /// Which messages it gets; left out: all.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 16))]
+    #[schemars(length(max = 14))]
     #[x_kube(merge_strategy = ListMerge::Set)]
     pub kinds: Vec<MessageKind>,
     /// What is sent in place of a CloudEvent: a template that writes JSON. examples/notifications has some.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 8192))]
+    #[schemars(length(min = 1, max = 4096))]
     pub template: Option<String>,
 }
 
@@ -131,15 +131,15 @@ pub struct Template {
     pub kind: MessageKind,
     /// One line.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 512))]
+    #[schemars(length(min = 1, max = 256))]
     pub subject: Option<String>,
     /// The message as plain text.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 8192))]
+    #[schemars(length(min = 1, max = 2048))]
     pub text: Option<String>,
     /// The message as HTML; what it shows is escaped.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 16384))]
+    #[schemars(length(min = 1, max = 6144))]
     pub html: Option<String>,
 }
 
@@ -259,6 +259,6 @@ pub struct Notification {
     pub destinations: i32,
     /// Why it waits or has failed: the first destinations and their words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 512))]
+    #[schemars(length(max = 256))]
     pub message: Option<String>,
 }

@@ -23,7 +23,7 @@ const LEVEL: &str = "must be the name of an access level, such as ReadObjects: k
 /// Decisions that a request holds at most, on each side.
 pub const MOST_DECISIONS: usize = 16;
 
-/// What is asked for, fixed when the request is created; and what people decide about it later.
+/// What is requested, fixed at creation, and what people decide about it later.
 #[derive(CustomResource, KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
 #[kube(
     group = "lockbox.dev",
@@ -58,16 +58,16 @@ pub const MOST_DECISIONS: usize = 16;
 )]
 #[serde(rename_all = "camelCase")]
 #[x_kube(
-    validation = rules::required_if("true", "requester", "say who asks: requester.username is your own user name, requester.groups are all your groups (Kubernetes 1.36 and later fills this in)"),
+    validation = rules::required_if("true", "requester", "say who asks: set requester.username to your own user name and requester.groups to all your groups (Kubernetes 1.36 and later fills this in)"),
     validation = rules::immutable_optional("supportRequest"),
     validation = rules::immutable_optional("incident"),
     validation = rules::immutable_optional("escalation"),
     validation = rules::immutable_optional("resources"),
     validation = rules::immutable_optional("duration"),
-    validation = rules::required_if("self.origin == 'SupportRequest'", "supportRequest", "a request that comes from a support request names it (id, url, summary)"),
-    validation = rules::required_if("self.origin == 'ProviderInitiated'", "incident", "a request that the provider starts itself names its incident (id, summary)"),
-    validation = rules::required_if("self.circumstance != 'Standard'", "incident", "a circumstance other than Standard names the incident that it belongs to"),
-    validation = rules::forbidden("self.circumstance == 'LegalDemand' || !has(self.incident) || has(self.incident.summary)", "an incident says what happened (only a legal demand may leave that out)").field_path(".incident.summary"),
+    validation = rules::required_if("self.origin == 'SupportRequest'", "supportRequest", "name the support request (id, url, summary): origin SupportRequest requires it"),
+    validation = rules::required_if("self.origin == 'ProviderInitiated'", "incident", "name the incident (id, summary): origin ProviderInitiated requires it"),
+    validation = rules::required_if("self.circumstance != 'Standard'", "incident", "name the incident: every circumstance except Standard requires it"),
+    validation = rules::forbidden("self.circumstance == 'LegalDemand' || !has(self.incident) || has(self.incident.summary)", "say what happened in incident.summary: only a LegalDemand may leave it out").field_path(".incident.summary"),
     validation = rules::write_once_map("internalDecisions"),
     validation = rules::user_name_keys("internalDecisions"),
     validation = rules::write_once_map("decisions"),
@@ -80,12 +80,12 @@ pub const MOST_DECISIONS: usize = 16;
     validation = rules::write_once("removal"),
 )]
 pub struct LockboxRequestSpec {
-    /// Who asks: facts about the caller. The API server refuses what is not true of the caller; on Kubernetes 1.36 and
-    /// later leave this out and the API server fills it in.
+    /// Who makes the request. The API server refuses anything that is not true of the caller. On Kubernetes 1.36 and
+    /// later, leave this out: the API server fills it in.
     #[x_kube(validation = rules::immutable())]
     pub requester: Requester,
-    /// What started it: SupportRequest (the customer's ticket; supportRequest is then required) or ProviderInitiated
-    /// (a problem that the provider found; incident is then required).
+    /// What prompted the request: SupportRequest (the customer's ticket; requires supportRequest) or ProviderInitiated
+    /// (a problem that the provider found; requires incident).
     #[x_kube(validation = rules::immutable())]
     pub origin: Origin,
     /// The customer's support ticket, as the provider states it.
@@ -94,7 +94,7 @@ pub struct LockboxRequestSpec {
     /// The provider's own incident.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub incident: Option<Incident>,
-    /// Why another engineer asks than the one whom the ticket is assigned to.
+    /// Why an engineer other than the ticket's assignee makes the request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub escalation: Option<Escalation>,
     /// Standard, or an exclusion: `BreakGlass` (an emergency outside standard operating procedure),
@@ -107,24 +107,26 @@ pub struct LockboxRequestSpec {
     #[schemars(length(min = 1, max = 4096))]
     #[x_kube(validation = rules::immutable(), validation = rules::visible())]
     pub justification: String,
-    /// Subscription: this namespace. Tenant: the cluster (such a request lives in the tenant's home namespace).
+    /// Subscription: this namespace. Tenant: the cluster (create such a request in the tenant's home namespace).
     #[x_kube(validation = rules::immutable())]
     pub scope: Scope,
-    /// A name in the catalogue of services: kubectl get lockboxsettings default -o yaml lists them in status.services.
+    /// Name of a service in the catalogue: kubectl get lockboxsettings default -o yaml lists them in status.services.
     #[schemars(length(min = 1, max = 63))]
     #[x_kube(validation = rules::immutable(), validation = rules::spelled(rules::NAME, SERVICE))]
     pub service: String,
-    /// The objects to reach, by name; at most 32. Left out: the whole scope, and then rules and approvers see that.
+    /// The objects to access, by name; at most 32. If omitted, the request is for the whole scope, and rules and
+    /// approvers see that.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 32))]
     #[x_kube(validation = rules::unique(), merge_strategy = ListMerge::Atomic)]
     pub resources: Option<Vec<NamedObject>>,
-    /// A name in accessLevels of the LockboxSettings, such as RemoteDesktop, that the service allows.
+    /// An access level that the service allows, by its name in accessLevels of the LockboxSettings, such as
+    /// RemoteDesktop.
     #[schemars(length(min = 1, max = 63))]
     #[x_kube(validation = rules::immutable(), validation = rules::spelled(rules::NAME, LEVEL))]
     pub access_level: String,
-    /// How long, such as 8h or 90m, from 1s to 7d. Left out: the shortest of the settings' default, the access level's
-    /// maximum and the settings' maximum. Longer than a maximum is refused, never cut.
+    /// How long access lasts, such as 8h or 90m, from 1s to 7d. If omitted: the shortest of the settings' default, the
+    /// access level's maximum and the settings' maximum. Anything longer than a maximum is refused, never shortened.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[x_kube(validation = rules::between("1s", "7d"))]
     pub duration: Option<Duration>,
@@ -145,15 +147,15 @@ pub struct LockboxRequestSpec {
     /// Written by the requester to withdraw a request that is not yet decided.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cancellation: Option<Ending>,
-    /// Written by the requester to give the access back early.
+    /// Written by the requester to return access early.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub release: Option<Ending>,
-    /// Written by the customer to end the access early: by one of status.approvers, by whoever may approve there now, or
-    /// by a Global Administrator.
+    /// Written by the customer to end access early: by one of status.approvers, by anyone else who may approve there
+    /// now, or by a Global Administrator.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revocation: Option<Ending>,
-    /// Written by a Global Administrator to have the operator remove the record of a finished request. The removal is an
-    /// Event and a line in the operator's log, with the reason.
+    /// Written by a Global Administrator to have the operator remove the record of a finished request. The removal and
+    /// its reason are recorded as an Event and in the operator's log.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub removal: Option<Removal>,
 }
@@ -166,12 +168,12 @@ pub struct Requester {
     #[schemars(length(min = 1, max = 256))]
     #[x_kube(validation = rules::forbidden("!self.startsWith('system:')", "access is granted to people: a service account or component cannot ask for it"))]
     pub username: String,
-    /// All the groups that you are in; at most 256.
+    /// All your groups; at most 256.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = MOST_GROUPS), inner(length(min = 1, max = LONGEST_NAME)))]
     #[x_kube(merge_strategy = ListMerge::Atomic)]
     pub groups: Vec<String>,
-    /// Attributes that your sign-in gave you, such as a second factor; at most 8 keys of 8 values.
+    /// Extra attributes of your sign-in, such as a second factor; at most 8 keys with 8 values each.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(extend("maxProperties" = 8))]
     pub extra: BTreeMap<String, Values>,
@@ -192,7 +194,7 @@ pub struct Values(
 pub struct SupportRequest {
     /// The ticket's number.
     #[schemars(length(min = 1, max = 64))]
-    #[x_kube(validation = rules::spelled("^[!-~]+$", "must be a number or reference without blanks, in ASCII, such as INC-4711"))]
+    #[x_kube(validation = rules::spelled("^[!-~]+$", "must be a number or reference in ASCII, without spaces, such as INC-4711"))]
     pub id: String,
     /// Link to the ticket, on a host of supportPortal.hosts in the LockboxSettings.
     #[schemars(length(min = 9, max = 1024))]
@@ -202,7 +204,7 @@ pub struct SupportRequest {
     #[schemars(length(min = 1, max = 1024))]
     #[x_kube(validation = rules::visible())]
     pub summary: String,
-    /// Who opened it, of the customer's people.
+    /// Who opened it, on the customer's side.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 256))]
     #[x_kube(validation = rules::visible())]
@@ -211,12 +213,12 @@ pub struct SupportRequest {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(extend("maxLength" = 64))]
     pub opened_at: Option<Moment>,
-    /// The engineer whom it is assigned to. When somebody else asks, everybody is told so.
+    /// The engineer it is assigned to. If somebody else makes the request, everybody is told so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 256))]
     #[x_kube(validation = rules::visible())]
     pub assigned_to: Option<String>,
-    /// The problem so far, as the provider states it; at most 16 notes.
+    /// The ticket's history, as the provider states it; at most 16 notes.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16))]
     #[x_kube(merge_strategy = ListMerge::Atomic)]
@@ -244,7 +246,7 @@ pub struct Note {
 pub struct Incident {
     /// The incident's number, or an opaque reference.
     #[schemars(length(min = 1, max = 64))]
-    #[x_kube(validation = rules::spelled("^[!-~]+$", "must be a number or reference without blanks, in ASCII, such as INC-4711"))]
+    #[x_kube(validation = rules::spelled("^[!-~]+$", "must be a number or reference in ASCII, without spaces, such as INC-4711"))]
     pub id: String,
     /// Link to it, on a host of supportPortal.hosts in the LockboxSettings.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -258,7 +260,7 @@ pub struct Incident {
     pub summary: Option<String>,
 }
 
-/// Why another engineer asks than the assigned one.
+/// Why an engineer other than the assignee makes the request.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
 pub struct Escalation {
     /// The provider's team that took over.
@@ -271,7 +273,7 @@ pub struct Escalation {
     pub reason: String,
 }
 
-/// One object by name. The name is never empty: to RBAC an empty name would stand for all.
+/// One object by name. The name is never empty: RBAC would take an empty name for all objects.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct NamedObject {
     /// API group; empty for the core group.
@@ -310,20 +312,20 @@ pub struct Decision {
     #[schemars(length(max = 512))]
     #[x_kube(validation = rules::visible())]
     pub reason: Option<String>,
-    /// The group through which you are an approver. Not needed when you are named yourself.
+    /// The group that makes you an approver. Not needed if you are named yourself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = LONGEST_NAME))]
     pub group: Option<String>,
-    /// Shortens the time that was asked for, such as 4h, from 1s to 7d; never lengthens it.
+    /// Shortens the requested time, for example to 4h; from 1s to 7d. It never lengthens it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[x_kube(validation = rules::between("1s", "7d"))]
     pub duration: Option<Duration>,
-    /// Leaves out some of the resources that were asked for: name those that stay, at least one. Never adds any.
+    /// Narrows the requested resources to those named here, at least one. It never adds any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 32))]
     #[x_kube(validation = rules::unique(), merge_strategy = ListMerge::Atomic)]
     pub resources: Option<Vec<NamedObject>>,
-    /// The hash in status.effect, where you approve exactly what that describes and nothing else.
+    /// The value of status.effect.hash, to approve exactly what status.effect describes and nothing else.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 71))]
     #[x_kube(validation = rules::spelled("^sha256:[0-9a-f]{64}$", "must be the whole text of status.effect.hash: sha256: and 64 hexadecimal digits"))]
@@ -340,7 +342,7 @@ pub struct InternalDecision {
     #[schemars(length(max = 512))]
     #[x_kube(validation = rules::visible())]
     pub reason: Option<String>,
-    /// The group through which you are an approver. Not needed when you are named yourself.
+    /// The group that makes you an approver. Not needed if you are named yourself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = LONGEST_NAME))]
     pub group: Option<String>,
@@ -373,7 +375,7 @@ pub struct Removal {
     pub reason: String,
 }
 
-/// What became of a request. Written by the operator alone, by compare-and-swap.
+/// The state of a request. Only the operator writes it, by compare-and-swap.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(
@@ -392,21 +394,21 @@ pub struct Removal {
     validation = rules::forbidden("!has(self.phase) || self.phase != 'AccessGranted' || (has(self.accessUntil) && has(self.grantedAt))", "access is granted only until a recorded moment").field_path(".accessUntil"),
 )]
 pub struct LockboxRequestStatus {
-    /// The generation of the request that this status is about.
+    /// The generation of the request that this status reflects.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
-    /// Where the request stands.
+    /// The phase that the request is in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub phase: Option<Phase>,
-    /// Why it stands there, as one word.
+    /// Why it is in this phase, in one word.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 64))]
     pub reason: Option<String>,
-    /// Why it stands there and what to do next, in a sentence.
+    /// Why it is in this phase and what to do next, in a sentence.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 1024))]
     pub message: Option<String>,
-    /// The deadline of the present phase, or the moment at which the request ended.
+    /// The deadline of the current phase, or the time at which the request ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(extend("maxLength" = 64))]
     pub until: Option<Moment>,
@@ -416,10 +418,10 @@ pub struct LockboxRequestStatus {
     #[schemars(length(max = 8))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
     pub conditions: Vec<Condition>,
-    /// What the JIT rules said.
+    /// What the just-in-time rules came to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub jit: Option<JitResult>,
-    /// What the provider's own approvers must approve, rule by rule.
+    /// The approvals required of the provider's own approvers, rule by rule.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["rule".into()]))]
@@ -428,12 +430,13 @@ pub struct LockboxRequestStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 16))]
     pub required_approvals: Option<i32>,
-    /// Who may decide for the customer. Taken once, when the request left Evaluating; nobody added later counts.
+    /// Who may decide for the customer: a snapshot, taken once, when the request left Evaluating. An approver added
+    /// later cannot approve.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 64))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["kind".into(), "name".into()]), validation = rules::once("the snapshot of approvers is taken once"))]
     pub approvers: Option<Vec<Approver>>,
-    /// Who may not decide although a `RoleAssignment` names them, and why.
+    /// Who may not decide even though a `RoleAssignment` names them, and why.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32))]
     #[x_kube(merge_strategy = ListMerge::Atomic)]
@@ -442,18 +445,18 @@ pub struct LockboxRequestStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[x_kube(validation = rules::once("is recorded once and never changed"))]
     pub barred: Option<Barred>,
-    /// What the access can do, in words, and its hash.
+    /// What the access allows, in words, and its hash.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub effect: Option<Effect>,
-    /// How long access lasts from the approval on, such as 8h.
+    /// How long access lasts from the approval, such as 8h.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub duration: Option<Duration>,
-    /// Until when the request waits to be evaluated.
+    /// The deadline for the evaluation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(extend("maxLength" = 64))]
     #[x_kube(validation = rules::once("a deadline is recorded once and never moved"))]
     pub evaluate_until: Option<Moment>,
-    /// Until when the provider's own approvers may decide.
+    /// The deadline for the decision of the provider's own approvers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(extend("maxLength" = 64))]
     #[x_kube(validation = rules::once("a deadline is recorded once and never moved"))]
@@ -463,17 +466,17 @@ pub struct LockboxRequestStatus {
     #[schemars(extend("maxLength" = 64))]
     #[x_kube(validation = rules::once("a moment is recorded once and never moved"))]
     pub notified_at: Option<Moment>,
-    /// Until when the customer may decide.
+    /// The deadline for the customer's decision.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(extend("maxLength" = 64))]
     #[x_kube(validation = rules::once("a deadline is recorded once and never moved"))]
     pub pending_until: Option<Moment>,
-    /// When it was approved: access lasts from here.
+    /// When it was approved: the duration of access counts from here.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(extend("maxLength" = 64))]
     #[x_kube(validation = rules::once("a moment is recorded once and never moved"))]
     pub approved_at: Option<Moment>,
-    /// Until when access lasts.
+    /// When access ends.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(extend("maxLength" = 64))]
     #[x_kube(validation = rules::once("a deadline is recorded once and never moved"))]
@@ -491,28 +494,28 @@ pub struct LockboxRequestStatus {
     /// The objects that make up the access.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub grant: Option<Grant>,
-    /// Everything that happened, one entry an action, chained by hashes; it only grows.
+    /// Everything that happened: one entry per action, chained by hashes, append-only.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["sequence".into()]),
         validation = rules::forbidden("self.size() >= oldSelf.size()", "the history only grows"),
         validation = rules::forbidden("self.all(e, e.sequence <= self.size())", "entries are numbered 1, 2, 3 without a gap"))]
     pub history: Vec<Entry>,
-    /// How many entries of the history are published as Events.
+    /// How many entries of the history have been published as Events.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0))]
     pub events_published: Option<i64>,
-    /// What became of the messages about this request, the latest 48.
+    /// What became of the messages about this request, the latest 32.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = MOST_RECORDED))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["id".into()]))]
     pub notifications: Vec<Notification>,
-    /// Finished, every Event published and every message settled: the operator does not look at it any more.
+    /// Finished, with every Event published and every message settled: the operator no longer looks at it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub closed: Option<bool>,
 }
 
-/// What the JIT rules said.
+/// What the just-in-time rules came to.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct JitResult {
@@ -523,7 +526,7 @@ pub struct JitResult {
     pub rules: Vec<String>,
     /// Permit or Deny.
     pub verdict: RuleEffect,
-    /// What the matching rules demanded of the requester's identity, added up.
+    /// What the matching rules, taken together, require of the requester's identity.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub identity: Option<Identity>,
     /// Why, in a sentence.
@@ -531,7 +534,7 @@ pub struct JitResult {
     pub message: String,
 }
 
-/// Internal approvals that one rule demands.
+/// The internal approvals that one rule requires.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct InternalApproval {
     /// Name of the rule.
@@ -560,10 +563,10 @@ pub struct Approver {
     /// The `RoleAssignment`, as namespace/name.
     #[schemars(length(max = 320))]
     pub assignment: String,
-    /// Its UID: an assignment of the same name made later is another one.
+    /// Its UID: a later assignment of the same name is a different one.
     #[schemars(length(max = 64))]
     pub uid: String,
-    /// When the activation of an Eligible assignment ends; the decision must be processed before.
+    /// When the activation of an Eligible assignment ends; the decision must be processed before then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(extend("maxLength" = 64))]
     pub active_until: Option<Moment>,
@@ -577,7 +580,7 @@ pub struct ExcludedApprover {
     /// Name of the user or group.
     #[schemars(length(min = 1, max = LONGEST_NAME))]
     pub name: String,
-    /// Why, as one word.
+    /// Why, in one word.
     #[schemars(length(max = 64))]
     pub reason: String,
     /// Why, in a sentence.
@@ -600,7 +603,7 @@ pub struct Barred {
     pub groups: Vec<String>,
 }
 
-/// What the access can do.
+/// What the access allows.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[serde(rename_all = "camelCase")]
 pub struct Effect {
@@ -609,21 +612,22 @@ pub struct Effect {
     /// The access level's `ClusterRole`.
     #[schemars(length(max = 253))]
     pub role: String,
-    /// What it allows, rule by rule, in words: every object by its whole name.
+    /// What it allows, rule by rule, in words, with the full name of every object.
     #[schemars(length(max = 96), inner(length(max = 512)))]
     #[x_kube(merge_strategy = ListMerge::Atomic)]
     pub rules: Vec<String>,
-    /// Why it may do more than read, in the words of the customer's administrator (`extraRights` of the access level).
+    /// Why it allows more than reading, in the words of the customer's administrator (`extraRights` of the access
+    /// level).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 8), inner(length(max = 600)))]
     #[x_kube(merge_strategy = ListMerge::Atomic)]
     pub reasons: Vec<String>,
-    /// What of the access level is left out for these objects, and why.
+    /// What the access level allows and this access leaves out, and why.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16), inner(length(max = 512)))]
     #[x_kube(merge_strategy = ListMerge::Atomic)]
     pub left_out: Vec<String>,
-    /// Hash over exactly what is granted. An approver may repeat it as effectHash in a decision.
+    /// Hash of exactly what is granted. An approver may quote it as effectHash in a decision.
     #[schemars(length(min = 71, max = 71))]
     pub hash: String,
 }
@@ -635,7 +639,7 @@ pub struct Grant {
     /// Name shared by the Role (or `ClusterRole`), its binding and, in the subscription scope, the deadline Job.
     #[schemars(length(max = 63))]
     pub name: String,
-    /// What was approved of the requested resources; absent when the whole scope was.
+    /// The requested resources that were approved; absent if the whole scope was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 32))]
     #[x_kube(merge_strategy = ListMerge::Atomic)]
@@ -655,10 +659,10 @@ pub struct Entry {
     pub at: Moment,
     /// What happened; also the Event's reason.
     pub action: AuditAction,
-    /// Who did it; lockbox where a rule or a clock did.
+    /// Who did it; lockbox if a rule or the clock did.
     #[schemars(length(min = 1, max = 256))]
     pub actor: String,
-    /// The phase after it.
+    /// The phase after the action.
     pub phase: Phase,
     /// The reason that the actor gave, in their own words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -667,7 +671,7 @@ pub struct Entry {
     /// What happened, in a sentence.
     #[schemars(length(max = 512))]
     pub message: String,
-    /// JIT rules that decided something here.
+    /// The just-in-time rules that decided something here.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16), inner(length(max = 63)))]
     #[x_kube(merge_strategy = ListMerge::Atomic)]
@@ -677,7 +681,7 @@ pub struct Entry {
     #[schemars(length(max = 8), inner(length(max = 64)))]
     #[x_kube(merge_strategy = ListMerge::Atomic)]
     pub facts: Vec<String>,
-    /// SHA-256 over the hash of the entry before and this entry, as sha256: and 64 hexadecimal digits.
+    /// SHA-256 over the hash of the previous entry and this entry, as sha256: and 64 hexadecimal digits.
     #[schemars(length(min = 71, max = 71), regex(pattern = r"^sha256:[0-9a-f]{64}$"))]
     pub hash: String,
 }

@@ -162,7 +162,7 @@ pub(super) fn each_between(least: &str, most: &str) -> Rule {
 pub(super) fn visible() -> Rule {
     forbidden(
         format!("!self.matches('{INVISIBLE}|{GAP}')"),
-        "must be one paragraph without line breaks (in YAML write >- and not |), tabs, gaps of blanks, or control, zero-width and bidirectional characters",
+        "must be one paragraph without line breaks (in YAML, write >- instead of |), tabs, runs of spaces, or control, zero-width and bidirectional characters",
     )
 }
 
@@ -184,7 +184,7 @@ pub(super) fn no_built_in_groups() -> Rule {
 
 /// On a list of objects: none stands there twice.
 pub(super) fn unique() -> Rule {
-    forbidden("self.all(r, self.exists_one(o, o == r))", "names an object twice")
+    forbidden("self.all(r, self.exists_one(o, o == r))", "must not name an object twice")
 }
 
 /// On the request: a decision may shorten, never lengthen.
@@ -195,7 +195,7 @@ pub(super) fn shortens() -> Rule {
             seconds("self.decisions[k].duration"),
             seconds("self.duration")
         ),
-        "a decision can shorten the time that was asked for (spec.duration), not lengthen it",
+        "a decision can shorten the requested time (spec.duration), not lengthen it",
     )
     .field_path(".decisions")
 }
@@ -205,7 +205,7 @@ pub(super) fn shortens() -> Rule {
 pub(super) fn leaves_out() -> Rule {
     forbidden(
         "!has(self.decisions) || self.decisions.all(k, !has(self.decisions[k].resources) || (has(self.resources) && self.decisions[k].resources.all(r, self.resources.exists(a, a.name == r.name && a.resource == r.resource && a.group == r.group))))",
-        "a decision can leave out resources that were asked for (spec.resources), not add any",
+        "a decision can leave out requested resources (spec.resources), not add any",
     )
     .field_path(".decisions")
 }
@@ -214,7 +214,7 @@ pub(super) fn leaves_out() -> Rule {
 pub(super) fn starts_undecided() -> Rule {
     forbidden(
         "has(self.status) || !(has(self.spec.decision) || has(self.spec.internalDecision) || (has(self.spec.internalDecisions) && self.spec.internalDecisions.size() > 0) || (has(self.spec.decisions) && self.spec.decisions.size() > 0) || has(self.spec.cancellation) || has(self.spec.release) || has(self.spec.revocation) || has(self.spec.removal))",
-        "a request starts undecided: decisions, cancellation, release, revocation and removal are written after Lockbox has taken it up (status.phase)",
+        "create the request without decisions, cancellation, release, revocation and removal: they are written once Lockbox has taken it up (status.phase)",
     )
     .field_path(".spec")
 }

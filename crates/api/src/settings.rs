@@ -17,13 +17,13 @@ use super::{
     vocabulary::shown_as_stored,
 };
 
-/// Whether Lockbox is on, who the provider's people are, what can be asked for, and by which rules.
+/// Whether Lockbox is on, who the provider's people are, what can be requested, and under which rules.
 #[derive(CustomResource, KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
 #[kube(
     group = "lockbox.dev",
     version = "v1alpha1",
     kind = "LockboxSettings",
-    doc = "The one configuration of Lockbox in a cluster. Its name is default.",
+    doc = "The configuration of Lockbox in this cluster. There is one, and its name is default.",
     plural = "lockboxsettings",
     singular = "lockboxsettings",
     status = "LockboxSettingsStatus",
@@ -52,8 +52,8 @@ pub struct LockboxSettingsSpec {
     /// Whether Lockbox is on, when enablement is Manual.
     #[serde(default)]
     pub enabled: bool,
-    /// The customer's support plan, from small to large: Basic, Developer, Standard, `ProfessionalDirect`. With Basic no
-    /// request is processed.
+    /// The customer's support plan, from lowest to highest: Basic, Developer, Standard, `ProfessionalDirect`. With
+    /// Basic, no request is processed.
     pub support_plan: SupportPlan,
     /// Which origins of requests are accepted: `SupportRequest` (the customer's ticket), `ProviderInitiated` (a problem
     /// that the provider found).
@@ -64,7 +64,7 @@ pub struct LockboxSettingsSpec {
     /// The provider's people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub provider: Option<Provider>,
-    /// Where support tickets and incidents are shown.
+    /// The portal that shows support tickets and incidents.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub support_portal: Option<SupportPortal>,
     /// How long a request waits for the customer, such as 4d, from 1s to 30d; then it expires.
@@ -79,7 +79,7 @@ pub struct LockboxSettingsSpec {
     /// How long access lasts.
     #[serde(default)]
     pub grant: GrantLimits,
-    /// Who of the customer approves, and how many must.
+    /// Who approves for the customer, and how many must.
     #[serde(default)]
     pub approvals: Approvals,
     /// Whether requests for services in preview are processed.
@@ -90,12 +90,12 @@ pub struct LockboxSettingsSpec {
     #[schemars(length(max = 64))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
     pub services: Vec<Service>,
-    /// What can be asked for, each a `ClusterRole` with its limits. At most 32.
+    /// What can be requested, each a `ClusterRole` with its limits. At most 32.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
     pub access_levels: Vec<AccessLevel>,
-    /// How the two facts about a requester's identity are recognised.
+    /// How Lockbox recognises the two facts about a requester's identity.
     #[serde(default)]
     pub identity: IdentityFacts,
     /// The just-in-time rules.
@@ -104,17 +104,17 @@ pub struct LockboxSettingsSpec {
     /// Exclusions that may be recorded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exclusions: Option<Exclusions>,
-    /// How many requests may be open at a time. One more is rejected at once.
+    /// How many requests may be open at a time. Any further request is rejected at once.
     #[serde(default)]
     pub limits: Limits,
-    /// Locked users: whatever they wait for is cancelled, their access ends, and they get no other while they are in this
-    /// list. Nobody else is affected. At most 64.
+    /// Locked users: Lockbox cancels their pending requests, ends their access, and grants them none while they are in
+    /// this list. Nobody else is affected. At most 64.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["user".into()]))]
     pub locks: Vec<Lock>,
-    /// Ends all access that was approved before a moment, at once. What waits goes on waiting, and what is approved later
-    /// is granted.
+    /// Ends at once all access that was approved before a given time. Pending requests stay pending, and what is
+    /// approved later is granted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stop: Option<Stop>,
     /// Who is told what, by e-mail and webhooks. Left out: nobody is told anything.
@@ -126,11 +126,11 @@ pub struct LockboxSettingsSpec {
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct Limits {
-    /// Of one requester, in all namespaces, from 1 to 1000.
+    /// Open requests per requester, across all namespaces, from 1 to 1000.
     #[serde(default = "open_per_requester")]
     #[schemars(range(min = 1, max = 1000))]
     pub open_per_requester: i32,
-    /// In one namespace, of everybody, from 1 to 5000.
+    /// Open requests per namespace, from all requesters, from 1 to 5000.
     #[serde(default = "open_per_namespace")]
     #[schemars(range(min = 1, max = 5000))]
     pub open_per_namespace: i32,
@@ -160,7 +160,7 @@ impl Default for Limits {
 /// A locked user.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
 pub struct Lock {
-    /// The user name, in any spelling of upper and lower case.
+    /// The user name, in upper or lower case.
     #[schemars(length(min = 1, max = 256))]
     pub user: String,
     /// Why: the requester and the approvers see it. At most 512 characters.
@@ -170,10 +170,10 @@ pub struct Lock {
     pub reason: Option<String>,
 }
 
-/// The end of all access that was approved before a moment.
+/// Ends all access that was approved before a given time.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
 pub struct Stop {
-    /// Access that was approved before this moment ends, such as 2026-11-29T12:00:00Z. A moment in the future also ends
+    /// Access that was approved before this time ends, such as 2026-11-29T12:00:00Z. A time in the future also ends
     /// what is approved until then.
     #[schemars(extend("maxLength" = 64))]
     pub before: Moment,
@@ -232,16 +232,16 @@ pub enum Enablement {
     AutomaticWithPlan,
 }
 
-/// The customer's support plan, from small to large (M2).
+/// The customer's support plan, from lowest to highest (M2).
 #[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum SupportPlan {
-    /// Too small for Lockbox.
+    /// Does not qualify for Lockbox.
     Basic,
-    /// The least that Lockbox needs.
+    /// The lowest plan that qualifies.
     Developer,
-    /// More.
+    /// Qualifies.
     Standard,
-    /// Most.
+    /// The highest plan.
     ProfessionalDirect,
 }
 
@@ -250,14 +250,14 @@ shown_as_stored!(SupportPlan, ApproverModel);
 /// The provider's people.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
 pub struct Provider {
-    /// Who may request access. They get the rights to do so; anybody else's request is refused.
+    /// Who may request access. Lockbox gives them the RBAC for it, and refuses requests from anybody else.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["kind".into(), "name".into()]))]
     pub engineers: Vec<Principal>,
 }
 
-/// Where tickets are shown.
+/// The portal that shows tickets.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
 pub struct SupportPortal {
     /// Hosts that links to tickets and incidents may point to.
@@ -270,16 +270,16 @@ pub struct SupportPortal {
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct GrantLimits {
-    /// How long when the request does not say, such as 8h, from 1s to 7d.
+    /// How long access lasts if the request does not say, such as 8h, from 1s to 7d.
     #[serde(default = "default_grant")]
     #[x_kube(validation = rules::between("1s", "7d"))]
     pub default: Duration,
-    /// The longest that may be asked for, such as 24h, from 1s to 7d. More is refused, never cut.
+    /// The longest access that can be requested, such as 24h, from 1s to 7d. More is refused, never shortened.
     #[serde(default = "default_maximum")]
     #[x_kube(validation = rules::between("1s", "7d"))]
     pub maximum: Duration,
-    /// Whether access needs the safety net in the cluster, which ends it while the operator is down. Required: access
-    /// waits until status shows SafetyNet. Preferred: it is given without, too.
+    /// Whether access needs the safety net in the cluster, which ends it even while the operator is down. Required:
+    /// access waits until the condition SafetyNet is True. Preferred: access is granted without it, too.
     #[serde(default)]
     pub safety_net: SafetyNet,
 }
@@ -287,10 +287,10 @@ pub struct GrantLimits {
 /// Whether access needs the safety net in the cluster.
 #[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum SafetyNet {
-    /// Without it no access is given.
+    /// No access is granted without it.
     #[default]
     Required,
-    /// Access is given without it, too.
+    /// Access is granted without it, too.
     Preferred,
 }
 
@@ -308,7 +308,7 @@ impl Default for GrantLimits {
     }
 }
 
-/// Who of the customer approves.
+/// Who approves for the customer.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
 pub struct Approvals {
     /// How many different approvers must approve; the first Deny ends the request.
@@ -348,9 +348,10 @@ pub enum ApproverModel {
 /// Whether services in preview are processed.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = rules::forbidden("self.optIn == 'Listed' || !has(self.names) || self.names.size() == 0", "names are read only when optIn is Listed").field_path(".names"))]
+#[x_kube(validation = rules::forbidden("self.optIn == 'Listed' || !has(self.names) || self.names.size() == 0", "set optIn to Listed, or leave names out").field_path(".names"))]
 pub struct PreviewServices {
-    /// Whose requests are processed. None: of no service in preview. All: of every one. Listed: of those in names.
+    /// Which services in preview have their requests processed. None: none of them. All: all of them. Listed: those in
+    /// names.
     #[serde(default)]
     pub opt_in: PreviewOptIn,
     /// Services in preview that the customer opts into.
@@ -376,22 +377,22 @@ pub enum PreviewOptIn {
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct Service {
-    /// What requests name it.
+    /// The name that requests use.
     #[schemars(length(min = 1, max = 63), regex(pattern = rules::NAME))]
     pub name: String,
-    /// Its name in the documents.
+    /// Its display name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 128))]
     pub display_name: Option<String>,
-    /// How far the service is supported. `GeneralAvailability`: for everybody. Preview: for customers who opt in
+    /// Whether the service is supported. `GeneralAvailability`: for everybody. Preview: for customers who opt in
     /// (previewServices). `NotSupported`: not at all.
     pub stage: Stage,
-    /// Stages of single access levels, where they differ.
+    /// Stages of individual access levels, where they differ.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["accessLevel".into()]))]
     pub scenarios: Vec<Scenario>,
-    /// Scopes that may be asked for: Subscription (a namespace), Tenant (the cluster).
+    /// Scopes that can be requested: Subscription (a namespace), Tenant (the cluster).
     #[serde(default = "subscription_only")]
     #[schemars(length(min = 1, max = 2))]
     #[x_kube(merge_strategy = ListMerge::Set)]
@@ -411,7 +412,7 @@ pub struct Service {
     #[schemars(length(max = 8), inner(length(min = 1, max = 63)))]
     #[x_kube(merge_strategy = ListMerge::Set)]
     pub aliases: Vec<String>,
-    /// What to do where it is not supported.
+    /// What to do if it is not supported.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 256))]
     pub advice: Option<String>,
@@ -421,7 +422,7 @@ fn subscription_only() -> Vec<Scope> {
     vec![Scope::Subscription]
 }
 
-/// How far a service is supported (M4).
+/// Whether a service is supported (M4).
 #[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Stage {
     /// Supported.
@@ -439,7 +440,7 @@ pub struct Scenario {
     /// Name of the access level.
     #[schemars(length(min = 1, max = 63))]
     pub access_level: String,
-    /// How far that access level is supported: `GeneralAvailability`, Preview or `NotSupported`.
+    /// Whether that access level is supported: `GeneralAvailability`, Preview or `NotSupported`.
     pub stage: Stage,
 }
 
@@ -463,38 +464,39 @@ impl fmt::Display for GroupResource {
     }
 }
 
-/// Something that can be asked for: a `ClusterRole` and its limits.
+/// Something that can be requested: a `ClusterRole` and its limits.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct AccessLevel {
-    /// What requests name it.
+    /// The name that requests use.
     #[schemars(length(min = 1, max = 63), regex(pattern = rules::NAME))]
     pub name: String,
-    /// The `ClusterRole` that says what it can do; it bears the label lockbox.dev/access-level: "true".
+    /// The `ClusterRole` that says what it allows; it carries the label lockbox.dev/access-level: "true".
     #[schemars(length(min = 1, max = 253), regex(pattern = r"^[a-zA-Z0-9:._-]+$"))]
     pub cluster_role: String,
-    /// Whether it reaches customer data; then the customer is asked. Saying false of a role that does is refused.
+    /// Whether it reaches customer data; if so, the customer is asked. False is refused for a role that reaches
+    /// customer data.
     #[serde(default = "yes")]
     pub customer_data: bool,
-    /// The longest that it may be granted for, such as 8h, from 1s to 7d, and not longer than grant.maximum.
+    /// The longest time it can be granted for, such as 8h, from 1s to 7d, and no longer than grant.maximum.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[x_kube(validation = rules::between("1s", "7d"))]
     pub maximum: Option<Duration>,
-    /// Names of the services that it serves; left out: any service whose own entry allows it.
+    /// Names of the services that it applies to. If omitted: any service whose own entry allows it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 64), inner(length(min = 1, max = 63)))]
     #[x_kube(merge_strategy = ListMerge::Set)]
     pub services: Option<Vec<String>>,
     /// Rights of the role that are not known to be harmless, each with the reason that the approver reads in
-    /// status.effect.reasons. Reading needs none, nor do the shipped levels; every other write does, and so does reading
-    /// a subresource other than status, scale and log. The `ClusterRole` names the same rights in its annotation
-    /// lockbox.dev/extra-rights. At most 8.
+    /// status.effect.reasons. Reading needs no entry, nor do the shipped levels; every other write does, and so does
+    /// reading a subresource other than status, scale and log. The `ClusterRole` lists the same rights in its
+    /// annotation lockbox.dev/extra-rights. At most 8.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 8))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["group".into(), "resource".into()]))]
     pub extra_rights: Vec<ExtraRight>,
-    /// Kinds that share their objects' names by design, such as a virtual machine and its running instance: a request
-    /// for an object of one reaches the objects of that name of the others.
+    /// Kinds whose objects share names by design, such as a virtual machine and its running instance: a request for an
+    /// object of one kind reaches the objects of that name of the others.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16))]
     #[x_kube(merge_strategy = ListMerge::Atomic)]
@@ -505,7 +507,7 @@ fn yes() -> bool {
     true
 }
 
-/// Something that an access level can do beyond reading, and why the customer wants it.
+/// Something that an access level allows beyond reading, and why the customer wants it.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
 pub struct ExtraRight {
     /// API group; empty for the core group.
@@ -518,7 +520,7 @@ pub struct ExtraRight {
         regex(pattern = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(/[a-z0-9]([-a-z0-9]*[a-z0-9])?)?$")
     )]
     pub resource: String,
-    /// What may be done with it, such as update and patch.
+    /// The verbs, such as update and patch.
     #[schemars(length(min = 1, max = 8), inner(length(min = 1, max = 16), regex(pattern = r"^[a-z]+$")))]
     #[x_kube(merge_strategy = ListMerge::Set)]
     pub verbs: Vec<String>,
@@ -528,7 +530,7 @@ pub struct ExtraRight {
     pub reason: String,
 }
 
-/// How the two facts about identity are recognised. Absent means that nobody has it.
+/// How Lockbox recognises the two facts about identity. If one is absent, nobody has it.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct IdentityFacts {
@@ -545,17 +547,17 @@ pub struct IdentityFacts {
 #[x_kube(validation = rules::no_built_in_groups())]
 #[x_kube(validation = kube::core::Rule::new("has(self.groups) || has(self.extra)").message("name groups, or an attribute in extra").reason(Reason::FieldValueRequired))]
 pub struct IdentityFact {
-    /// Groups, membership in one of which is enough.
+    /// Groups; membership in one is enough.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16), inner(length(min = 1, max = LONGEST_NAME)))]
     #[x_kube(merge_strategy = ListMerge::Set)]
     pub groups: Vec<String>,
-    /// An attribute of the sign-in that is enough.
+    /// An attribute of the sign-in; one of its values is enough.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub extra: Option<Attribute>,
 }
 
-/// An attribute and the values of which one is enough.
+/// An attribute and its values, one of which is enough.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
 pub struct Attribute {
     /// Its key, such as provider.example/amr.
@@ -579,23 +581,23 @@ pub struct Jit {
 
 /// One just-in-time rule.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
-#[x_kube(validation = rules::forbidden("self.effect == 'Permit' || !has(self.require)", "a rule that denies requires nothing").field_path(".require"))]
+#[x_kube(validation = rules::forbidden("self.effect == 'Permit' || !has(self.require)", "leave require out: it belongs to rules with effect Permit").field_path(".require"))]
 pub struct JitRule {
     /// Its name, shown wherever it decides something.
     #[schemars(length(min = 1, max = 63), regex(pattern = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"))]
     pub name: String,
-    /// Which requests it is about; left out: all.
+    /// Which requests it applies to. If omitted: all.
     #[serde(default, rename = "match", skip_serializing_if = "Option::is_none")]
     pub matches: Option<Match>,
-    /// Permit: the request goes on, with what require says. Deny: it ends.
+    /// Permit: the request proceeds, on the terms of require. Deny: it ends.
     pub effect: RuleEffect,
-    /// What a permitted request still needs; left out: identity Any.
+    /// What a permitted request still needs. If omitted: identity Any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub require: Option<Require>,
 }
 
-/// Which requests a rule is about. All that is given must fit; a list fits when one of its items does; what is left
-/// out fits any request.
+/// Which requests a rule applies to. Every field that is set must match; a list matches if one of its items does; an
+/// omitted field matches every request.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct Match {
@@ -607,8 +609,8 @@ pub struct Match {
     /// Named: the request names its resources. Whole: it asks for the whole scope.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resources: Option<GrantForm>,
-    /// Kinds of the requested resources: all of the request's must be in the list. A request for the whole scope does
-    /// not fit.
+    /// Kinds of the requested resources; all of them must be in this list. A request for the whole scope does not
+    /// match.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 32))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["group".into(), "resource".into()]))]
@@ -628,7 +630,7 @@ pub struct Match {
     #[schemars(length(min = 1, max = 2))]
     #[x_kube(merge_strategy = ListMerge::Set)]
     pub origins: Option<Vec<Origin>>,
-    /// Groups of the requester, one of which is enough.
+    /// Groups of the requester; one is enough.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 64), inner(length(min = 1, max = LONGEST_NAME)))]
     #[x_kube(merge_strategy = ListMerge::Set)]
@@ -653,9 +655,9 @@ pub struct Require {
 
 /// Approval by the provider's own people.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
-#[x_kube(validation = rules::forbidden("self.approvers.exists(a, a.kind == 'Group') || self.count <= self.approvers.size()", "more approvals than there are approvers").field_path(".count"))]
+#[x_kube(validation = rules::forbidden("self.approvers.exists(a, a.kind == 'Group') || self.count <= self.approvers.size()", "must not exceed the number of approvers").field_path(".count"))]
 pub struct RequireInternalApproval {
-    /// Who may approve, such as customer support leads. They get the rights to do so. At most 4: name groups.
+    /// Who may approve, such as customer support leads. Lockbox gives them the RBAC for it. At most 4: use groups.
     #[schemars(length(min = 1, max = 4))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["kind".into(), "name".into()]))]
     pub approvers: Vec<Principal>,
@@ -684,34 +686,34 @@ pub struct Exclusions {
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
 pub struct AllowedExclusion {
     /// Which exclusion: `BreakGlass`, `PlatformTroubleshooting` or `LegalDemand`.
-    #[x_kube(validation = rules::forbidden("self != 'Standard'", "Standard is no exclusion"))]
+    #[x_kube(validation = rules::forbidden("self != 'Standard'", "must be an exclusion: BreakGlass, PlatformTroubleshooting or LegalDemand"))]
     pub circumstance: Circumstance,
-    /// Who may record it. They get the rights to do so.
+    /// Who may record it. Lockbox gives them the RBAC for it.
     #[schemars(length(min = 1, max = 16))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["kind".into(), "name".into()]))]
     pub by: Vec<Principal>,
 }
 
-/// What the operator makes of the settings.
+/// The state of the settings, as the operator sees them.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct LockboxSettingsStatus {
-    /// The generation that this status is about.
+    /// The generation that this status reflects.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
     /// Whether Lockbox is on: switched on, and with a qualifying plan.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub enabled: Option<bool>,
-    /// Ready: the settings can be used; otherwise the field and the reason. `AdmissionEnforced`, `SafetyNet`,
-    /// `ClockInSync`: what must be proven before access is given; otherwise what was found and what to do.
-    /// `DefinitionsMatch`: the `CustomResourceDefinitions` are those of this version of the operator. `PeopleBound` is
-    /// there, and False, while rights of people could not be made or taken back.
+    /// Ready: the settings can be used; if not, it names the field and the reason. `AdmissionEnforced`, `SafetyNet`,
+    /// `ClockInSync`: what must be proven before access is granted; if it is not, they say what was found and what to
+    /// do. `DefinitionsMatch`: the `CustomResourceDefinitions` are those of this version of the operator. `PeopleBound`
+    /// is present, and False, while people's RBAC could not be created or removed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 8))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
     pub conditions: Vec<Condition>,
-    /// Since when the admission policies that make requests and decisions authentic are in force without a known gap.
-    /// Older requests that still wait end.
+    /// Since when the admission policies that authenticate requests and decisions have been in force without a known
+    /// gap. Older requests that are still pending end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(extend("maxLength" = 64))]
     pub admission_since: Option<Moment>,
@@ -720,24 +722,24 @@ pub struct LockboxSettingsStatus {
     #[schemars(length(max = 128))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
     pub services: Vec<ServiceStatus>,
-    /// The benchmark's control that asks for this review of services.
+    /// The benchmark control that calls for this review of services.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub benchmark: Option<Benchmark>,
-    /// The spec as it was looked at last, in short: the next change is compared with it, and its Event says which fields
-    /// changed.
+    /// A summary of the spec that the operator saw last. It compares the next change with this, and the Event says
+    /// which fields changed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 48))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["field".into()]))]
     pub recorded: Vec<RecordedField>,
 }
 
-/// A field of the spec as it was looked at last.
+/// A field of the spec that the operator saw last.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
 pub struct RecordedField {
     /// Its path, such as grant.maximum.
     #[schemars(length(max = 64))]
     pub field: String,
-    /// What it held: a short value itself, of a list its items with their digests, of anything else the digest.
+    /// What it held: a short value as it is, a list as its items with their digests, anything else as a digest.
     #[schemars(length(max = 1024))]
     pub value: String,
 }
@@ -749,11 +751,11 @@ pub struct ServiceStatus {
     /// Name of the service.
     #[schemars(length(max = 63))]
     pub name: String,
-    /// Its name in the documents.
+    /// Its display name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 128))]
     pub display_name: Option<String>,
-    /// How far it is supported.
+    /// Whether it is supported.
     pub stage: Stage,
     /// Whether Lockbox applies to it here.
     pub applies: bool,
@@ -762,7 +764,7 @@ pub struct ServiceStatus {
     pub reason: String,
 }
 
-/// The benchmark's control behind the review of services.
+/// The benchmark control behind the review of services.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
 pub struct Benchmark {
     /// Its number in the Microsoft cloud security benchmark.
@@ -771,7 +773,7 @@ pub struct Benchmark {
     /// Its title.
     #[schemars(length(max = 128))]
     pub title: String,
-    /// Its number in the Azure Security Benchmark before.
+    /// Its number in the earlier Azure Security Benchmark.
     #[schemars(length(max = 64))]
     pub formerly: String,
 }

@@ -74,20 +74,20 @@ pub enum Verdict {
 /// or Excluded.
 #[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Phase {
-    /// Settings, service, limits and JIT rules are looked at. A request without a status is here.
+    /// Lockbox checks settings, service, limits and JIT rules. A request without a status is in this phase.
     #[default]
     Evaluating,
     /// The provider's own approvers decide first.
     AwaitingInternalApproval,
     /// The customer's approvers decide.
     CustomerNotified,
-    /// Approved; access is being made.
+    /// Approved; access is being set up.
     Approved,
     /// The requester has access, until status.accessUntil.
     AccessGranted,
     /// Refused by a rule, a limit, an internal approver, or for lack of approvers.
     Rejected,
-    /// Lockbox does not process it: off, plan, service.
+    /// Lockbox does not process it: Lockbox is off, or the plan or the service rules it out.
     NotTriggered,
     /// The record of an exclusion; grants nothing.
     Excluded,
@@ -95,11 +95,11 @@ pub enum Phase {
     Denied,
     /// Nobody decided in time.
     Expired,
-    /// Withdrawn, or switched off while it waited.
+    /// Withdrawn, or Lockbox was switched off while it waited.
     Cancelled,
-    /// Approved, but access could not be made.
+    /// Approved, but access could not be set up.
     Failed,
-    /// Access ended at its time, or was given back.
+    /// Access ended on time, or was returned early.
     Completed,
     /// Access was ended early by the customer, or because something was wrong.
     Revoked,
@@ -167,10 +167,10 @@ impl Phase {
     }
 }
 
-/// What a rule does, and what all of them came to.
+/// What a rule does, and what all rules together came to.
 #[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum RuleEffect {
-    /// The request goes on.
+    /// The request proceeds.
     Permit,
     /// The request ends.
     Deny,
@@ -208,17 +208,17 @@ pub enum AuditAction {
     ExpireLockboxRequest,
     /// An earlier clock ran out.
     ExpireInternalApproval,
-    /// Withdrawn, or switched off, while the customer was asked.
+    /// Withdrawn, or Lockbox was switched off, while the customer was asked.
     CancelLockboxRequest,
     /// Withdrawn before the customer was asked.
     CancelBeforeNotification,
     /// Access began.
     GrantAccess,
-    /// Access ended at its time, or was given back.
+    /// Access ended on time, or was returned early.
     CompleteAccess,
     /// Access was ended early.
     RevokeAccess,
-    /// Access could not be made.
+    /// Access could not be set up.
     FailAccess,
     /// Lockbox does not process the request.
     SkipLockboxRequest,
@@ -228,7 +228,7 @@ pub enum AuditAction {
     RejectDecision,
     /// Somebody touched a grant.
     TamperWithGrant,
-    /// Access should have ended, and could not be ended.
+    /// Access is past its end and could not be ended.
     EndOverdue,
     /// A message could not be delivered, and is not tried again.
     NotificationFailed,

@@ -13,12 +13,12 @@ use super::{
 };
 use lockbox_api::{Moment, time::whole_seconds};
 
-/// Within this time a policy bites that was made or changed: an API server takes a second or two.
+/// How long a new or changed policy takes to be in force: an API server needs a second or two.
 const BITES_WITHIN: TimeDelta = TimeDelta::seconds(5);
 /// How long a proof outlives an API server that does not answer.
 const OUTLIVES: TimeDelta = TimeDelta::minutes(5);
-/// For so long after an installation, or a start, what was never proven is not proven *yet*: policies are made one after
-/// the other, some installers make them after the operator, and an API server takes a moment to know them.
+/// How long after an installation, or a start, what was never proven counts as not proven *yet*: policies are created
+/// one after the other, some installers create them after the operator, and an API server takes a moment to know them.
 const SETTLES_WITHIN: TimeDelta = TimeDelta::seconds(30);
 
 /// How one trial came out.
@@ -31,7 +31,7 @@ pub enum Trial {
         /// Whether what is forged is refused.
         refused: Proof,
     },
-    /// They could not be looked at, for a reason that lies in the cluster: a sentence says which.
+    /// They could not be looked at, for a reason in the cluster: a sentence says which.
     Untried(String),
     /// The API server did not answer, or not to the point: a sentence says what happened.
     Failed(String),
@@ -44,7 +44,7 @@ pub struct Admission {
     authentic: Track,
     /// All of them.
     all: Track,
-    /// They were proven before this start, by what is recorded.
+    /// According to the record, they were proven before this start.
     recorded: bool,
     /// When the first trial was over.
     started: Option<Moment>,
@@ -84,7 +84,7 @@ impl Admission {
         self.all.proven_at = None;
     }
 
-    /// Something forged was let in, whatever the trials say: from now on, what is older does not count.
+    /// Something forged was let in, whatever the trials say: anything older than now no longer counts.
     pub fn doubt(&mut self) {
         self.changed();
         self.authentic.gap = true;

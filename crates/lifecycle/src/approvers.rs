@@ -27,21 +27,21 @@ pub struct Snapshot {
     pub excluded: Vec<ExcludedApprover>,
 }
 
-/// What of a request the snapshot depends on.
+/// The parts of a request that the snapshot depends on.
 #[derive(Clone, Copy, Debug)]
 pub struct Subject<'a> {
     /// Its scope.
     pub scope: Scope,
     /// Its namespace.
     pub namespace: &'a str,
-    /// When it was made: assignments made or activated later do not count.
+    /// When it was created: assignments created or activated later do not count.
     pub created: Moment,
-    /// Who asks.
+    /// The requester.
     pub requester: &'a Requester,
 }
 
-/// The provider's people: engineers, internal approvers, and those who may record exclusions. All of them, even more
-/// than a status holds: whoever records them checks [`BARRED_LIMIT`].
+/// The provider's people: engineers, internal approvers, and those who may record exclusions. All of them, even if
+/// there are more than a status holds: the caller checks [`BARRED_LIMIT`] before recording them.
 pub fn barred(settings: &LockboxSettingsSpec) -> Barred {
     let mut users = BTreeSet::new();
     let mut groups = BTreeSet::new();
@@ -62,7 +62,7 @@ pub fn barred(settings: &LockboxSettingsSpec) -> Barred {
     Barred { users: users.into_iter().collect(), groups: groups.into_iter().collect() }
 }
 
-/// Takes the snapshot for a request. Deterministic: assignments are taken from old to new.
+/// Takes the snapshot for a request. Deterministic: the oldest assignments come first.
 pub fn snapshot<'a>(
     assignments: impl IntoIterator<Item = &'a RoleAssignment>,
     settings: &LockboxSettingsSpec,
@@ -202,9 +202,9 @@ fn judge(
     Ok(active_until)
 }
 
-/// Whether an approver of the snapshot still is one: an assignment of the same role to the same principal that was in
-/// place when the request was made exists, and its activation runs. It need not be the one in the snapshot: of several,
-/// any that lives will do.
+/// Whether an approver of the snapshot still is one: there is an assignment of the same role to the same principal that
+/// was in place when the request was created, and its activation has not ended. It need not be the one in the snapshot:
+/// of several, any that still exists will do.
 pub fn still_approves(approver: &Approver, assignments: &[RoleAssignment], made: Moment, now: Moment) -> bool {
     let namespace = approver.assignment.split_once('/').map(|(namespace, _)| namespace);
     assignments.iter().any(|assignment| {
@@ -226,7 +226,7 @@ pub fn still_approves(approver: &Approver, assignments: &[RoleAssignment], made:
     })
 }
 
-/// Whether a snapshot can reach a quorum: a group counts for as many as it may have.
+/// Whether a snapshot can reach a quorum: a group counts as if it had enough members.
 pub fn can_reach(approvers: &[Approver], required: i32) -> bool {
     let users = approvers.iter().filter(|approver| approver.kind == PrincipalKind::User).count();
     approvers.iter().any(|approver| approver.kind == PrincipalKind::Group)

@@ -1,4 +1,4 @@
-//! What a request says while somebody has to decide: what is missing, from whom, until when, and how to give it.
+//! What a request says while it waits for a decision: what is missing, from whom, by when, and how to give it.
 
 use lockbox_api::{
     AuditAction, Moment,
@@ -31,7 +31,7 @@ fn demanded_in_words(demanded: &InternalApproval) -> String {
     format!("rule {}: {} of {}", demanded.rule, demanded.count, approvers.join(", "))
 }
 
-/// Said once, when the provider's own approvers are asked.
+/// What the history says once, when the provider's own approvers are asked.
 pub(crate) fn asked_of_the_provider(demanded: &[InternalApproval], until: Moment) -> String {
     let demanded: Vec<_> = demanded.iter().map(demanded_in_words).collect();
     format!("asked the provider's own approvers until {}: {}", text(until), demanded.join("; "))
@@ -116,7 +116,7 @@ pub(crate) fn waits_for_decisions(
     Why::new(waits.reason, format!("{}. {}", clip(&void.join(". "), 400), waits.message))
 }
 
-/// Said to everybody when somebody else asks than the ticket's engineer (M5).
+/// Tells everybody that the requester is not the engineer to whom the ticket is assigned (M5).
 pub(crate) fn other_engineer(facts: &Facts<'_>) -> String {
     let spec = &facts.request.spec;
     let assigned = spec.support_request.as_ref().and_then(|ticket| ticket.assigned_to.as_ref());
@@ -127,7 +127,7 @@ pub(crate) fn other_engineer(facts: &Facts<'_>) -> String {
                 |escalation| format!(" escalated to {}", clip(&escalation.team, 128)),
             );
             format!(
-                " Note: the ticket is assigned to {}, but {} asks;{why}.",
+                " Note: the ticket is assigned to {}, but {} made this request;{why}.",
                 clip(assigned, 128),
                 spec.requester.username
             )

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use lockbox_api::{AuditAction, LockboxRequest, request::Entry};
 
-use crate::text::one_line;
+use crate::text::{clip_bytes, one_line};
 
 /// Bytes that an Event's note may have.
 pub const NOTE_LIMIT: usize = 1024;
@@ -37,7 +37,7 @@ pub const fn words(action: AuditAction) -> &'static str {
     }
 }
 
-/// Whether an operator of the cluster should look at it.
+/// Whether a cluster operator should look at it.
 pub const fn is_warning(action: AuditAction) -> bool {
     matches!(
         action,
@@ -76,17 +76,7 @@ pub fn note(request: &LockboxRequest, entry: &Entry) -> String {
     if let Some(reason) = &entry.reason {
         let _ = write!(head, "; reason given: {}", one_line(reason));
     }
-    let room = NOTE_LIMIT.saturating_sub(tail.len());
-    if head.len() > room {
-        // Room for the ellipsis, which has three bytes; then back to the start of a character.
-        let mut cut = room.saturating_sub(3);
-        while !head.is_char_boundary(cut) {
-            cut -= 1;
-        }
-        head.truncate(cut);
-        head.push('…');
-    }
-    head + &tail
+    clip_bytes(&head, NOTE_LIMIT.saturating_sub(tail.len())) + &tail
 }
 
 #[cfg(test)]

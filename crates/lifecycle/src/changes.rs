@@ -1,7 +1,7 @@
-//! What changed in the settings: the spec in short, as the status keeps it, and the difference between two such records.
+//! What changed in the settings: a summary of the spec, kept in the status, and the difference between two summaries.
 //!
-//! The operator may have been away, so a change is found by comparing the spec with the record, and not with what the
-//! process remembers.
+//! The operator may have been down, so it compares the spec with the recorded summary, not with what the process
+//! remembers.
 
 use std::collections::BTreeMap;
 
@@ -14,14 +14,14 @@ use lockbox_api::{LockboxSettingsSpec, settings::RecordedField};
 const FIELDS: usize = 48;
 /// Characters of a recorded value at most; the schema's limit too.
 const VALUE: usize = 1024;
-/// Characters of a value that stands for itself.
+/// Characters that a value may have to be recorded as it is.
 const SHORT: usize = 64;
 /// Changes that are named; the rest are counted.
 const NAMED: usize = 12;
 /// Characters of one change.
 const CHANGE: usize = 160;
 
-/// The spec in short, field by field: the top-level ones, and what is in those that hold fields of their own.
+/// A summary of the spec, field by field: the top-level fields, and those inside fields that hold others.
 pub fn record(spec: &LockboxSettingsSpec) -> Vec<RecordedField> {
     let mut fields = vec![];
     // Plain data: serialising it cannot fail.
@@ -38,7 +38,7 @@ pub fn record(spec: &LockboxSettingsSpec) -> Vec<RecordedField> {
     fields.into_iter().map(|(field, value)| RecordedField { field: clip(&field, 64), value }).collect()
 }
 
-/// A short value itself, a list item by item, and of anything else the digest.
+/// A short value as it is, a list item by item, anything else as a digest.
 fn in_short(value: &Value) -> String {
     let text = match value {
         Value::String(text) => text.clone(),

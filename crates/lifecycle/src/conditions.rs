@@ -1,4 +1,4 @@
-//! Conditions, and the other fields of a status that follow from the rest of it.
+//! Conditions, and the other status fields that follow from the rest.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
@@ -14,7 +14,7 @@ use lockbox_api::{
 pub const TYPES: [&str; 6] =
     ["JitEvaluated", "InternallyApproved", "CustomerNotified", "Approved", "AccessGranted", "Finished"];
 
-/// Condition type of a request in whose way something is: present from the first time on that something was.
+/// Condition type of a request that something stands in the way of: present from the first time that something did.
 pub const DEGRADED: &str = "Degraded";
 
 /// Condition type of a request of which somebody is told: present from the first message that was recorded.
@@ -39,12 +39,12 @@ fn in_words(told: &Notification) -> String {
     format!("{}: {} of {} delivered{trouble}", told.kind, told.delivered, told.destinations)
 }
 
-/// Something is in the way of the request, over and over: a sentence says what.
+/// Something keeps standing in the way of the request: a sentence says what.
 pub fn degraded(status: &mut LockboxRequestStatus, words: &str, generation: Option<i64>, now: Moment) {
     set(&mut status.conditions, DEGRADED, Truth::True, "Failing", &clip(words, 1024), now, generation);
 }
 
-/// Nothing is in its way any more.
+/// Nothing stands in its way any more.
 pub fn recovered(status: &mut LockboxRequestStatus, generation: Option<i64>, now: Moment) {
     if lockbox_api::condition::holds(&status.conditions, DEGRADED) {
         set(&mut status.conditions, DEGRADED, Truth::False, "Recovered", "nothing is in the way", now, generation);

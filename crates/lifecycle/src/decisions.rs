@@ -10,13 +10,13 @@ use lockbox_api::{
 
 use crate::{approvers, facts::Facts, history::Happening, proofs::Proof, reason::Reason, state::Notified, why::Why};
 
-/// What the decisions that were not looked at before come to.
+/// What the new decisions, not looked at before, come to.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tally {
     /// Entries for the history, those that do not count included: these first, then approvals, then denials, each in
     /// the order of user names.
     pub happenings: Vec<Happening>,
-    /// Somebody who may said no: who, and the reason given.
+    /// Who denied the request, and the reason they gave.
     pub denied: Option<(String, Option<String>)>,
     /// Why an approval is not looked at yet.
     pub waits: Option<Why>,
@@ -33,7 +33,7 @@ impl Tally {
     }
 }
 
-/// How many different people these users are: a name in another spelling is nobody else's.
+/// How many different people these users are: names that differ only in case belong to one person.
 pub fn people<'a>(users: impl IntoIterator<Item = &'a str>) -> usize {
     users.into_iter().map(str::to_lowercase).collect::<BTreeSet<_>>().len()
 }
@@ -119,7 +119,7 @@ pub(crate) struct Standing<'a> {
     pub users: Vec<&'a str>,
     /// What they decided.
     pub decisions: Vec<&'a Decision>,
-    /// Recorded approvals that stand no more, each with why.
+    /// Recorded approvals that no longer stand, each with the reason.
     pub lapsed: Vec<String>,
 }
 
@@ -184,7 +184,7 @@ fn counts(
         return Err("the provider's people do not decide for the customer".into());
     }
     let Some(approver) = find(state.approvers, user, group) else {
-        // To say no takes nothing. The API server lets in whoever may approve here now, and Global Administrators: it
+        // A Deny gives nothing away. The API server lets in whoever may approve here now, and Global Administrators: it
         // knows everybody's groups, and who else administers Lockbox.
         if decision.verdict == Verdict::Deny {
             return Ok(group.map(|group| format!(" as a member of {group}")).unwrap_or_default());
@@ -215,7 +215,7 @@ fn counts(
     })
 }
 
-/// Why no approval is looked at now. To say no takes nothing, and is always heard.
+/// Why no approval is looked at now. A Deny gives nothing away, so it is always looked at.
 fn not_yet(facts: &Facts<'_>) -> Option<Why> {
     match &facts.proofs.authentic {
         Proof::Unknown(why) => {
@@ -225,8 +225,8 @@ fn not_yet(facts: &Facts<'_>) -> Option<Why> {
     }
 }
 
-/// The requester and built-in users never decide, on neither side; and nobody approves while anybody could have written
-/// it in their name.
+/// The requester and built-in users never decide, for either side; and no approval counts while anybody could have
+/// written it in another's name.
 fn person_may_decide(facts: &Facts<'_>, user: &str, verdict: Verdict) -> Result<(), String> {
     if verdict == Verdict::Approve
         && let Some(why) = facts.proofs.unchecked(facts.created())
@@ -250,8 +250,8 @@ fn find<'a>(approvers: &'a [Approver], user: &str, group: Option<&str>) -> Optio
     })
 }
 
-/// What several approvers left of a request: what one cut down is cut down for all. No resources means the whole
-/// scope; an empty list means that nothing is left.
+/// What several approvers left of a request: what one of them leaves out is left out for all. No resources means the
+/// whole scope; an empty list means that nothing is left.
 pub fn left(
     duration: Duration,
     asked: Option<&[NamedObject]>,

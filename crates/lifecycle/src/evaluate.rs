@@ -1,4 +1,4 @@
-//! Evaluating: everything that is looked at before anybody is asked.
+//! Evaluating: every check before anybody is asked.
 
 use std::fmt::Write as _;
 
@@ -25,7 +25,7 @@ const MOST_INTERNAL_APPROVALS: usize = 16;
 /// What the evaluation came to.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Outcome {
-    /// Not yet: something of the cluster's is missing.
+    /// Not yet: something is missing in the cluster.
     Wait(Why),
     /// The end.
     End(Box<End>),
@@ -42,7 +42,7 @@ pub struct End {
     pub action: AuditAction,
     /// Why.
     pub why: Why,
-    /// What the JIT rules said, if they were asked.
+    /// The result of the JIT rules, if they were evaluated.
     pub jit: Option<JitResult>,
     /// The facts that they used.
     pub facts: Vec<String>,
@@ -53,7 +53,7 @@ pub struct End {
 /// A request that goes on.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Proceed {
-    /// What the JIT rules said.
+    /// The result of the JIT rules.
     pub jit: JitResult,
     /// The facts that they used.
     pub facts: Vec<String>,
@@ -61,13 +61,13 @@ pub struct Proceed {
     pub internal_approvals: Vec<lockbox_api::request::InternalApproval>,
     /// Whether the customer is asked.
     pub customer_data: bool,
-    /// Who of the customer may decide.
+    /// Who may decide for the customer.
     pub snapshot: Snapshot,
     /// How many of them must approve.
     pub required: i32,
     /// The provider's people.
     pub barred: Barred,
-    /// What the access can do.
+    /// What the access allows.
     pub effect: Effect,
     /// How long it would last.
     pub duration: Duration,
@@ -88,7 +88,7 @@ fn rejected(reason: Reason, message: impl AsRef<str>) -> Outcome {
     rejected_after_rules(Why::new(reason, message), None, vec![], None)
 }
 
-/// Rejected when the rules were asked already: what they said is kept.
+/// Rejected after the rules were evaluated: their result is kept.
 fn rejected_after_rules(why: Why, jit: Option<JitResult>, facts: Vec<String>, snapshot: Option<Snapshot>) -> Outcome {
     Outcome::End(Box::new(End {
         phase: Phase::Rejected,
@@ -100,7 +100,7 @@ fn rejected_after_rules(why: Why, jit: Option<JitResult>, facts: Vec<String>, sn
     }))
 }
 
-/// What comes of a request whose requester nobody has compared with the caller; none when somebody has.
+/// The outcome for a request whose requester nobody compared with the caller; none if the API server did.
 pub fn authentic(facts: &Facts<'_>) -> Option<Outcome> {
     if let Proof::Unknown(why) = &facts.proofs.authentic {
         return Some(Outcome::Wait(Why::new(Reason::WaitingForAdmission, why)));

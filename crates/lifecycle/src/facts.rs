@@ -1,4 +1,4 @@
-//! What the lifecycle looks at: everything is handed in, nothing is fetched, and no clock is read.
+//! What the lifecycle looks at: everything is passed in, nothing is fetched, and no clock is read.
 
 use k8s_openapi::api::rbac::v1::PolicyRule;
 use lockbox_api::{LockboxRequest, LockboxRequestStatus, Moment, Phase, RoleAssignment, time::from_kubernetes};
@@ -10,7 +10,7 @@ use crate::{
     settings::SettingsView,
 };
 
-/// All that a step may depend on, besides the time.
+/// Everything that a step may depend on, besides the time.
 #[derive(Clone, Copy, Debug)]
 pub struct Facts<'a> {
     /// The request as it is stored.
@@ -42,9 +42,9 @@ pub struct Facts<'a> {
 /// Requests that have not ended.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct OpenRequests {
-    /// Of this requester, in all namespaces.
+    /// By this requester, in all namespaces.
     pub of_requester: usize,
-    /// In this namespace, of everybody.
+    /// In this namespace, by everybody.
     pub in_namespace: usize,
 }
 
@@ -53,14 +53,14 @@ pub struct OpenRequests {
 pub enum RoleView {
     /// Not read: the phase does not need it, or the settings name no such access level.
     Unread,
-    /// It does not exist, or does not bear the label of an access level.
+    /// It does not exist, or lacks the label of an access level.
     Missing,
     /// Its rules.
     Rules(Vec<PolicyRule>),
 }
 
-/// What came of the actions that steps asked for, while the operator works on a request without a pause. Nothing of it
-/// is remembered when the operator turns to something else.
+/// The outcomes of the actions that steps asked for, while the operator works on a request without a pause. They are
+/// forgotten when the operator turns to something else.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Outcomes {
     /// Settings, assignments and role were read past every cache.
@@ -91,7 +91,7 @@ pub enum Forgery {
     Refused,
     /// It was let in: a sentence says what.
     LetIn(String),
-    /// That could not be told: a sentence says why.
+    /// It is not known: a sentence says why.
     Unknown(String),
 }
 
@@ -101,7 +101,7 @@ pub enum GrantView {
     /// Not looked at.
     #[default]
     Unknown,
-    /// It is not there. Confirmed by a read of the API server, not of a cache.
+    /// It is not there. Confirmed by a read from the API server, not from a cache.
     Absent,
     /// It is there.
     Present,

@@ -11,7 +11,7 @@ use crate::{
     why::Why,
 };
 
-/// A grant to make. Nothing but an [`Approval`] makes one: its fields are nobody else's to set.
+/// A grant to make. Only an [`Approval`] can produce one: nothing else can set its fields.
 #[derive(Clone, Debug, PartialEq)]
 pub struct GrantPlan {
     name: String,
@@ -48,7 +48,7 @@ impl GrantPlan {
     }
 }
 
-/// The grant that was approved, or why there is none: what the role can do is compared with what was approved.
+/// The grant that was approved, or why there is none: what the role allows is compared with what was approved.
 pub(crate) fn plan(approval: &Approval<'_>, facts: &Facts<'_>) -> Result<GrantPlan, Why> {
     let spec = &facts.request.spec;
     let level =

@@ -1,7 +1,7 @@
 //! The history: entries appended, chained by hashes, and verified.
 //!
 //! The hash of an entry covers the entry before it and every field of its own, so that none can be changed, left out or
-//! reordered without the chain breaking behind it. The first one stands on the request's UID.
+//! reordered without the chain breaking behind it. The first one covers the request's UID.
 
 use crate::text::{clip, sha256};
 use serde::Serialize;
@@ -10,10 +10,11 @@ use lockbox_api::{AuditAction, Moment, Phase, request::Entry, time::whole_second
 
 /// Entries that a history holds at most; the schema's limit too.
 pub const LIMIT: usize = 64;
-/// Places kept for transitions: what others provoke (decisions that do not count, tampering) never fills them.
+/// Places reserved for transitions: entries that others provoke (decisions that do not count, tampering) never fill
+/// them.
 pub const KEPT_FOR_TRANSITIONS: usize = 8;
 
-/// What happened, before it has a place in the chain.
+/// Something that happened and has no place in the chain yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Happening {
     /// What.
@@ -64,7 +65,7 @@ pub fn append(history: &mut Vec<Entry>, uid: &str, at: Moment, happening: Happen
 /// Why a history is not what the operator wrote.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Broken {
-    /// An entry is missing, or stands at another place.
+    /// An entry is missing or out of order.
     #[error("entry {0} stands where entry {1} belongs: an entry is missing or was moved")]
     Sequence(i64, i64),
     /// An entry, or one before it, was changed.

@@ -1,4 +1,4 @@
-//! The just-in-time rules: who may ask for what, and what it still needs (M6, M7).
+//! The just-in-time rules: who may request what, and what the request still needs (M6, M7).
 //!
 //! Every matching rule applies: a Deny wins, requirements add up, and no match at all means Deny.
 
@@ -9,7 +9,7 @@ use lockbox_api::{
     settings::{AccessLevel, IdentityFact, JitRule, Match},
 };
 
-/// The two facts about a requester's identity that rules may demand.
+/// The two facts about a requester's identity that rules may require.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct IdentityOf {
     /// Signed in with a second factor.
@@ -29,7 +29,7 @@ impl IdentityOf {
         }
     }
 
-    /// Whether it is what a rule demands.
+    /// Whether they meet what a rule requires.
     pub const fn meets(self, demanded: Identity) -> bool {
         match demanded {
             Identity::Any => self.multi_factor || self.isolated,
@@ -65,22 +65,22 @@ pub struct Trace {
     pub rule: String,
     /// What it does.
     pub effect: RuleEffect,
-    /// Why it does not match; empty when it does.
+    /// Why it does not match; empty if it does.
     pub misses: Vec<String>,
     /// What it requires when it matches, in words.
     pub requires: Vec<String>,
 }
 
-/// What all rules came to.
+/// The result of all rules.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Verdict {
     /// Permit, or Deny with a reason.
     pub outcome: Result<(), Denial>,
     /// The rules that matched; when some of them deny, those.
     pub rules: Vec<String>,
-    /// What the requester's identity must be, added up over the rules that matched.
+    /// What the rules that matched, taken together, require of the requester's identity.
     pub identity: Option<Identity>,
-    /// The internal approvals that the rules demand, one a rule.
+    /// The internal approvals that the rules require, one per rule.
     pub internal_approvals: Vec<InternalApproval>,
     /// The facts that were used.
     pub facts: IdentityOf,
@@ -170,7 +170,7 @@ pub fn evaluate(
     Verdict { outcome, rules, identity: Some(identity), internal_approvals, facts, trace }
 }
 
-/// Two demands at once.
+/// Two requirements combined.
 const fn both(one: Identity, other: Identity) -> Identity {
     match (one, other) {
         (Identity::Any, demanded) | (demanded, Identity::Any) => demanded,
@@ -183,7 +183,7 @@ const fn both(one: Identity, other: Identity) -> Identity {
     }
 }
 
-/// A demand in words.
+/// A requirement in words.
 pub const fn identity_words(identity: Identity) -> &'static str {
     match identity {
         Identity::Any => "an isolated identity or multi-factor authentication",
@@ -206,7 +206,7 @@ fn requires(rule: &JitRule) -> Vec<String> {
     words
 }
 
-/// Why a match does not fit; empty when it does.
+/// Why a rule does not match; empty if it does.
 fn misses(wanted: &Match, request: &LockboxRequestSpec, service: &str, level: &AccessLevel) -> Vec<String> {
     let mut misses = vec![];
     let mut check = |fits: bool, why: String| {

@@ -1,7 +1,7 @@
-//! What happens next: [`step`] decides, from facts that are handed in and a time that is handed in.
+//! What happens next: [`step`] decides from the facts and the time that are passed in.
 //!
-//! Nothing in here reads a clock, calls the API server, or knows that there is one: this crate has no client to call it
-//! with, and its `clippy.toml` refuses the clocks, files and sockets of the standard library.
+//! Nothing in this crate reads a clock or calls the API server: it depends on no client, and its `clippy.toml` forbids
+//! the clocks, files and sockets of the standard library.
 
 pub mod access;
 pub mod admission;

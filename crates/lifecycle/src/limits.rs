@@ -1,4 +1,5 @@
-//! How many requests are open: what bounds how much of the operator's memory one requester or one namespace can fill.
+//! How many requests are open. The limits bound how much of the operator's memory one requester or one namespace can
+//! fill.
 
 use crate::OpenRequests;
 use lockbox_api::{LockboxRequest, principal::same_user};

@@ -1,4 +1,4 @@
-//! Locked users, and the act that ends all access: what a Global Administrator says in the settings.
+//! Locked users, and the end of all access: what a Global Administrator writes in the settings.
 
 use lockbox_api::{
     LockboxRequest, LockboxSettingsSpec,
@@ -15,7 +15,7 @@ pub fn of<'a>(settings: &'a LockboxSettingsSpec, request: &LockboxRequest) -> Op
     settings.locks.iter().find(|lock| same_user(&lock.user, &request.spec.requester.username))
 }
 
-/// What a lock says to those whom it concerns.
+/// What a lock tells those whom it concerns.
 pub fn words(lock: &Lock) -> String {
     format!(
         "{} is locked: a Global Administrator says so in spec.locks of the LockboxSettings{}.",
@@ -24,7 +24,7 @@ pub fn words(lock: &Lock) -> String {
     )
 }
 
-/// What the end of all access says.
+/// What the end of all access tells them.
 pub fn stop_words(stop: &Stop) -> String {
     format!(
         "A Global Administrator ended all access that was approved before {} (spec.stop of the LockboxSettings){}.",

@@ -355,7 +355,7 @@ pub(crate) fn record(facts: &Facts<'_>, status: &mut LockboxRequestStatus, now: 
             at: now,
             delivered: count(delivery.delivered),
             destinations: count(delivery.destinations),
-            message: delivery.trouble.as_deref().map(|words| clip(&one_line(words), 512)),
+            message: delivery.trouble.as_deref().map(|words| clip(&one_line(words), 256)),
         };
         if state == DeliveryState::Failed {
             give_up(facts.uid(), status, &told, now);

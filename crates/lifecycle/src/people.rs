@@ -1,5 +1,5 @@
-//! RBAC for people: who may write what to the API server, from settings and assignments, so that nobody has to write a
-//! `RoleBinding` by hand. What a person may then write is for the admission policies.
+//! RBAC for people: who may call the API server for what, derived from settings and assignments, so that nobody has to
+//! write a `RoleBinding` by hand. What exactly a person may write is up to the admission policies.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,7 +9,7 @@ use lockbox_api::{AssignedRole, Moment, Principal, RoleAssignment, assignment::A
 /// The chart's `ClusterRoles` for people that the operator binds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum PeopleRole {
-    /// Asks for access.
+    /// Requests access.
     Requester,
     /// Approves for the provider.
     InternalApprover,
@@ -17,7 +17,7 @@ pub enum PeopleRole {
     Approver,
     /// Approves in a namespace, and assigns roles there.
     Owner,
-    /// The same by an activation: assigns nothing that would outlast it.
+    /// The same through an activation: assigns nothing that would outlast it.
     OwnerActivated,
     /// May activate an assignment.
     Eligible,
@@ -25,7 +25,7 @@ pub enum PeopleRole {
     Administrator,
     /// Reads the settings: a role in a namespace cannot hold that.
     SettingsViewer,
-    /// The same by an activation: assigns nothing that would outlast it.
+    /// The same through an activation: assigns nothing that would outlast it.
     AdministratorActivated,
 }
 
@@ -98,7 +98,7 @@ impl PeopleBinding {
     }
 }
 
-/// Where a binding is: its namespace (none for the whole cluster) and its name.
+/// The place of a binding: its namespace (none for the whole cluster) and its name.
 pub type Place = (Option<String>, String);
 
 /// The assignment that a binding stems from. Written on the binding, so that what becomes of the binding can be told of
@@ -204,7 +204,7 @@ pub struct There {
 /// What is wrong with the bindings that are there.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Difference {
-    /// Nothing gives these any more.
+    /// Nothing calls for these any more.
     pub too_many: Vec<There>,
     /// These are missing, each with the assignment that it stems from.
     pub missing: Vec<(PeopleBinding, Option<Source>)>,

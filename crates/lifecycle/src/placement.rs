@@ -1,4 +1,4 @@
-//! Whether a grant would be taken where it is asked for, which is tried before an approver is asked.
+//! Whether the API server would take a grant in the requested place. This is tried before an approver is asked.
 
 use k8s_openapi::api::rbac::v1::PolicyRule;
 use lockbox_api::{LockboxRequest, LockboxSettingsSpec};

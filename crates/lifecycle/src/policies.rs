@@ -1,8 +1,9 @@
-//! Whether the admission policies stand: each there, on, bound to Deny, for every namespace and object.
+//! Whether the admission policies stand: each one exists, is in force, and is bound to Deny for every namespace and
+//! object.
 //!
-//! What a policy says (its expressions, and which operations it matches) is not compared: the chart's values go into it,
-//! and whoever may change one is above Lockbox. That those bite which make requests and approvals authentic is tried
-//! besides, by what they have to refuse.
+//! What a policy says (its expressions, and which operations it matches) is not compared: the chart's values go into
+//! it, and Lockbox cannot restrict whoever may change one. Those that make requests and approvals authentic are tried
+//! besides, with what they must refuse.
 
 use k8s_openapi::{
     api::admissionregistration::v1::{ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding},

@@ -1,4 +1,4 @@
-//! What has to be proven before anything is believed, and before access is given.
+//! What must be proven before anything is believed, and before access is granted.
 //!
 //! Who asks and who decides is compared with the caller by a few of the admission policies. Where those are not in force,
 //! anybody who may write a request may write it in another's name; so what is met then does not count. Before access is
@@ -34,7 +34,7 @@ const NOTICED_WITHIN: TimeDelta = TimeDelta::seconds(10);
 pub enum Proof {
     /// Tried, and it holds.
     Proven,
-    /// Not tried yet, or the trial came to nothing: a sentence says why.
+    /// Not tried yet, or the trial had no result: a sentence says why.
     Unknown(String),
     /// Tried, and it does not hold: a sentence says what was found.
     Disproven(String),
@@ -67,7 +67,7 @@ pub struct Proofs {
 }
 
 impl Proofs {
-    /// Everything is proven.
+    /// Everything has been proven.
     pub const ALL: Self = Self {
         authentic: Proof::Proven,
         authentic_since: Moment::MIN_UTC,
@@ -76,7 +76,7 @@ impl Proofs {
         clock: Proof::Proven,
     };
 
-    /// Nothing was tried yet.
+    /// Nothing has been tried yet.
     pub fn none_yet() -> Self {
         let not_tried = |what: &str| Proof::Unknown(format!("{what} was not tried yet, which takes moments."));
         Self {

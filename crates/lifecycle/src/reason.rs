@@ -1,5 +1,5 @@
-//! The reasons that a request gives for standing where it stands (`status.reason`): one list, from which messages,
-//! `explain` and the table in `docs/lifecycle.md` follow.
+//! The reasons for a request's phase (`status.reason`): one list, from which messages, `explain` and the table in
+//! `docs/lifecycle.md` follow.
 
 use std::fmt;
 
@@ -10,20 +10,20 @@ use Phase::{
     Excluded, Expired, Failed, NotTriggered, Rejected, Revoked,
 };
 
-/// Declares every reason once: its name, the phases in which it can stand, and what to do about it.
+/// Declares every reason once: its name, the phases in which it can occur, and what to do about it.
 macro_rules! reasons {
     ($($name:ident in [$($phase:ident),+] => $advice:literal;)+) => {
-        /// Why a request stands where it stands, as one word.
+        /// Why a request is in its phase, in one word.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub enum Reason {
             $(#[doc = $advice] $name,)+
         }
 
         impl Reason {
-            /// Every reason, in the order of the phases in which it first stands.
+            /// Every reason, in the order of the phases in which it first occurs.
             pub const ALL: &[Self] = &[$(Self::$name,)+];
 
-            /// The phases in which it can stand.
+            /// The phases in which it can occur.
             pub const fn phases(self) -> &'static [Phase] {
                 match self { $(Self::$name => &[$($phase),+],)+ }
             }

@@ -1,4 +1,4 @@
-//! What becomes of a `RoleAssignment`: whether it can count, whether it counts now, and until when (M10).
+//! The state of a `RoleAssignment`: whether it can count, whether it counts now, and until when (M10).
 
 use super::{
     approvers::barred,
@@ -13,7 +13,7 @@ use lockbox_api::{
     time::{from_kubernetes, text, whole_seconds},
 };
 
-/// Type of the condition that says that the rights which an assignment calls for could not be made.
+/// Type of the condition that says that the RBAC which an assignment calls for could not be created.
 const BOUND: &str = "Bound";
 /// Entries of an assignment's history at most; the schema's limit too.
 const HISTORY: usize = 16;
@@ -73,7 +73,7 @@ pub fn recognise(
     (status, wake)
 }
 
-/// Shows why the rights that the assignment calls for could not be made, as the condition Bound; without any trouble there
+/// Shows why the RBAC that the assignment calls for could not be created, as the condition Bound; without trouble there
 /// is no such condition. `trouble` is a reason and the API server's words.
 pub fn show_trouble(
     status: &mut RoleAssignmentStatus,

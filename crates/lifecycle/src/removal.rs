@@ -1,4 +1,4 @@
-//! Removing the record of a request that is over: what is said of it before it goes.
+//! Removing the record of a finished request: what is recorded about it before it goes.
 
 use std::fmt::Write as _;
 
@@ -17,7 +17,7 @@ pub const ACTION: &str = "RemoveLockboxRequest";
 /// operator cannot read otherwise, because another version wrote it, can be removed all the same.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Removal {
-    /// Who asked for it.
+    /// Who requested it.
     pub by: String,
     /// Why.
     pub reason: String,

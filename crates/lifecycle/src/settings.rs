@@ -11,9 +11,9 @@ use lockbox_api::{
 /// The settings, as far as they can be read.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum SettingsView<'a> {
-    /// There are none.
+    /// They do not exist.
     Missing,
-    /// They are there, and this operator cannot read them: a sentence says why. They may say anything, so they neither let
+    /// They exist, but this operator cannot read them: a sentence says why. They may say anything, so they neither let
     /// anything through nor end anything.
     Unreadable(&'a str),
     /// What they say.
@@ -153,7 +153,7 @@ pub fn problems(settings: &LockboxSettingsSpec) -> Vec<Problem> {
     problems
 }
 
-/// A request records all of the provider's people: one left out could decide for the customer.
+/// A request must record all of the provider's people: anyone left out could decide for the customer.
 fn too_many_of_the_provider(settings: &LockboxSettingsSpec) -> Option<Problem> {
     let barred = approvers::barred(settings);
     let (users, groups) = (barred.users.len(), barred.groups.len());

@@ -1,4 +1,4 @@
-//! A request's status, parsed once: each phase with the data that it has, so that no later line has to ask whether it is
+//! A request's status, parsed once: each phase with its data, so that no later code has to check whether the data is
 //! there.
 
 use lockbox_api::{
@@ -6,19 +6,19 @@ use lockbox_api::{
     request::{Approver, Barred, Effect, Grant, InternalApproval},
 };
 
-/// Where a request stands.
+/// The phase of a request, with its data.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum State<'a> {
-    /// Settings, limits and rules are looked at.
+    /// Settings, limits and rules are checked.
     Evaluating {
-        /// Until when it waits to be evaluated; none when it never waited.
+        /// The deadline for the evaluation; none if it never waited.
         until: Option<Moment>,
     },
     /// The provider's own approvers decide.
     AwaitingInternalApproval(Awaiting<'a>),
     /// The customer's approvers decide.
     CustomerNotified(Notified<'a>),
-    /// Approved; access is being made.
+    /// Approved; access is being set up.
     Approved(Approval<'a>),
     /// The requester has access.
     AccessGranted(Approval<'a>),
@@ -29,7 +29,7 @@ pub(crate) enum State<'a> {
 /// A request that waits for the provider's own approvers.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Awaiting<'a> {
-    /// Until when they may decide.
+    /// The deadline for their decision.
     pub until: Moment,
     /// What they must approve, rule by rule.
     pub demanded: &'a [InternalApproval],
@@ -42,7 +42,7 @@ pub(crate) struct Awaiting<'a> {
 /// A request that waits for the customer's approvers.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Notified<'a> {
-    /// Until when they may decide.
+    /// The deadline for their decision.
     pub until: Moment,
     /// Who may decide.
     pub approvers: &'a [Approver],
@@ -52,7 +52,7 @@ pub(crate) struct Notified<'a> {
     pub barred: &'a Barred,
     /// How long access would last.
     pub duration: Duration,
-    /// What the access can do.
+    /// What the access allows.
     pub effect: &'a Effect,
 }
 
@@ -67,11 +67,11 @@ pub(crate) struct Approval<'a> {
     pub duration: Duration,
     /// What was approved.
     pub effect: &'a Effect,
-    /// What the access is called, and what the approvers left of what was asked.
+    /// The name of the grant, and what the approvers left of the requested resources.
     pub grant: &'a Grant,
 }
 
-/// A field that the phase needs and the status lacks.
+/// A field that the phase requires and the status lacks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Missing(pub &'static str);
 

@@ -20,7 +20,7 @@ pub fn clip(text: &str, most: usize) -> String {
     out
 }
 
-/// A text without line breaks and runs of blanks.
+/// A text without line breaks and runs of white space.
 pub fn one_line(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }

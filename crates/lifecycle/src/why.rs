@@ -1,14 +1,14 @@
-//! Why something stands where it stands.
+//! Why something is in the state it is in.
 
 use crate::{reason::Reason, text::clip};
 
 /// Characters that a message has at most; the schema's limit too.
 const LONGEST: usize = 1024;
 
-/// A reason as one word, and as a sentence that says what to do.
+/// A reason in one word, and in a sentence that says what to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Why {
-    /// As one word.
+    /// In one word.
     pub reason: Reason,
     /// In a sentence of at most 1024 characters.
     pub message: String,

@@ -27,7 +27,7 @@ fn an_access_that_is_ended_by_hand_as_the_chart_says_costs_no_pending_request() 
     let since = authentic_since(world);
     let by_hand = ["delete", "rolebinding,clusterrolebinding", "-A", "-l", "lockbox.dev/request=live"];
     let refused = world.admin(&by_hand).unwrap_err();
-    assert!(refused.contains("only the lockbox operator makes, changes and ends it"), "{refused}");
+    assert!(refused.contains("only the lockbox operator may create, change and delete it"), "{refused}");
     world.admin(&["delete", "validatingadmissionpolicybinding", "lockbox-grants"]).unwrap();
     eventually("a cluster administrator ends it", || world.admin(&by_hand).ok());
     let ended = world.wait_for_phase(here, "live", "Revoked");
@@ -141,7 +141,7 @@ fn what_is_written_back_as_it_is_passes_every_policy_and_nothing_else_does() {
             }
             support::refused(
                 world.pipe(world.cluster.admin(), &["replace", "-f", "-"], &changed.to_string()),
-                &["only the lockbox operator makes, changes and ends it"],
+                &["only the lockbox operator may create, change and delete it"],
             );
         }
     }
@@ -203,11 +203,8 @@ fn an_upgrade_that_fails_halfway_and_its_rollback_cost_no_pending_request() {
     assert!(copied.success());
     let create = chart.join("templates/policies/requests-create.yaml");
     let text = std::fs::read_to_string(&create).unwrap();
-    std::fs::write(
-        &create,
-        text.replace("so a service account or component cannot ask for it", "so no machine can ask"),
-    )
-    .unwrap();
+    std::fs::write(&create, text.replace("so a service account or component cannot request it", "so no machine can"))
+        .unwrap();
     let policy = |name: &str, expression: &str| {
         format!(
             "apiVersion: admissionregistration.k8s.io/v1\nkind: ValidatingAdmissionPolicy\nmetadata:\n  name: {name}\nspec:\n  matchConstraints:\n    resourceRules:\n    - {{apiGroups: [lockbox.dev], apiVersions: [v1alpha1], operations: [DELETE], resources: [lockboxsettings]}}\n  validations:\n  - expression: \"{expression}\"\n"

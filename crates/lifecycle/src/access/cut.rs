@@ -72,7 +72,7 @@ fn siblings<'a>(
     std::iter::once(own).chain(alike.filter(move |_| shares))
 }
 
-/// Omission something of an access level is not granted, in the order in which it is told.
+/// Why something of an access level is not granted, in the order in which it is told.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Omission {
     Watch,

@@ -112,7 +112,7 @@ pub const NEVER_WRITTEN_ENDINGS: &[&str] =
 /// and some of them by `get` alone.
 pub const TENANT_SUBRESOURCES: &[&str] = &["scale", "status"];
 
-/// Why something of a rule is refused, in the order in which it is told.
+/// Why something of a rule is refused, in the order in which it is reported.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Reason {
     /// More single rights than are read.

@@ -1,4 +1,4 @@
-//! What an access level's `ClusterRole` can do: cut down to what was asked for, in words, with a hash, and what is too
+//! What an access level's `ClusterRole` allows: cut down to what was requested, in words, with a hash, and what is too
 //! dangerous to grant.
 //!
 //! Pure: rules in, rules out. Everything works on a normal form (`powers`), in which two lists of rules that allow the

@@ -1,4 +1,4 @@
-//! Approved: access is being made.
+//! Approved: access is being set up.
 
 use chrono::TimeDelta;
 use lockbox_api::{AuditAction, Moment, Phase, names, time::text};
@@ -49,7 +49,7 @@ pub(super) fn next(approval: &Approval<'_>, facts: &Facts<'_>, now: Moment) -> N
     }
 }
 
-/// Why no access can be made.
+/// Why access cannot be set up.
 enum Obstacle {
     /// For good.
     Fails(Why),

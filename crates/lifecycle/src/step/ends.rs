@@ -11,7 +11,7 @@ use crate::{
     transition::{Entry, Move, in_brackets},
 };
 
-/// What a requester wrote to withdraw or to give back, if it is really theirs.
+/// What a requester wrote to withdraw the request or to return access, if it is really theirs.
 fn own<'a>(facts: &'a Facts<'_>, ending: Option<&'a Ending>) -> Option<&'a Ending> {
     ending.filter(|ending| ending.by == facts.request.spec.requester.username)
 }
@@ -30,7 +30,7 @@ pub(super) struct Terms {
     pub off: (Phase, AuditAction),
     /// The time is up.
     pub expired: (Reason, &'static str, AuditAction),
-    /// The requester withdraws, or is locked, or nobody can tell any more who wrote what.
+    /// The requester withdraws or is locked, or it can no longer be told who wrote what.
     pub cancelled: (Phase, AuditAction),
 }
 
@@ -60,7 +60,7 @@ pub(super) fn waiting(facts: &Facts<'_>, until: Moment, terms: &Terms, now: Mome
     withdrawal(facts, terms.cancelled.1).map(Next::from)
 }
 
-/// Nobody can tell any more who wrote what stands in a request that waits; none while that can be told.
+/// Why it can no longer be told who wrote a pending request; none while it can.
 pub(super) fn voided(facts: &Facts<'_>, terms: &Terms) -> Option<Move> {
     let why = facts.proofs.voided(facts.created())?;
     let (phase, action) = terms.cancelled;
@@ -69,7 +69,7 @@ pub(super) fn voided(facts: &Facts<'_>, terms: &Terms) -> Option<Move> {
 
 /// Who ended an access early, and how.
 pub(super) enum Early<'a> {
-    /// The requester gave it back.
+    /// The requester returned it.
     Released(&'a Ending),
     /// The customer ended it.
     Revoked(&'a Ending),

@@ -1,4 +1,4 @@
-//! Evaluating: settings, service, limits and rules are looked at, once.
+//! Evaluating: settings, service, limits and rules are checked, once.
 
 use lockbox_api::{AuditAction, Duration, LockboxSettingsSpec, Moment, Phase, names, time::text};
 
@@ -65,7 +65,7 @@ pub(super) fn next(until: Option<Moment>, facts: &Facts<'_>, now: Moment) -> Nex
     }
 }
 
-/// Until when a request waits to be evaluated.
+/// The deadline for evaluating a request.
 fn deadline(facts: &Facts<'_>) -> Moment {
     facts.created() + TIMEOUT.delta()
 }

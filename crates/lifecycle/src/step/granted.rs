@@ -67,7 +67,7 @@ fn happening(action: AuditAction, message: String) -> Happening {
     }
 }
 
-/// The end of the grant comes before the status that says so. One that cannot be ended is said, and tried again.
+/// The grant ends before the status says so. If it cannot be ended, the status says that, and the operator tries again.
 fn after_the_end(
     facts: &Facts<'_>,
     approval: &Approval<'_>,

@@ -1,8 +1,8 @@
 //! One step of a request's life: what to do next, decided from facts. A file for each phase.
 //!
-//! A step never waits for an answer. What it must know before it decides, it asks for ([`Step::Do`]), and what came of
-//! that is a fact of the next step ([`Outcomes`](crate::facts::Outcomes)). So the whole way is one line: facts in, one thing
-//! to do out.
+//! A step never waits for an answer. It asks for what it must know before it decides ([`Step::Do`]), and the outcome is
+//! a fact of the next step ([`Outcomes`](crate::facts::Outcomes)). So everything flows one way: facts in, one thing to
+//! do out.
 //!
 //! Rules that always hold (their numbers are the specification's):
 //! 1. no grant without a recorded approval and an absolute `accessUntil`;
@@ -36,7 +36,7 @@ use crate::{
 /// The one thing to do next.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Step {
-    /// Do this. What comes of it is a fact of the next step.
+    /// Do this. The outcome is a fact of the next step.
     Do(Action),
     /// Write this status over the version that was read, then take the next step.
     Write(Box<LockboxRequestStatus>),
@@ -62,7 +62,7 @@ pub enum Action {
     FindGrant,
     /// End the grant: its binding first.
     EndGrant {
-        /// Before its time: then the deadline Job goes too, instead of ending by itself.
+        /// Ahead of time: the deadline Job is deleted too, instead of ending by itself.
         early: bool,
     },
     /// Publish the history's entries after this many as Events.
@@ -143,7 +143,7 @@ fn settle(facts: &Facts<'_>, mut status: LockboxRequestStatus, again: Option<Mom
     Step::Sleep(wake(facts, again.into_iter().chain(notifications::wake(facts, now)).min()))
 }
 
-/// An action fails over and over: the request says so, and waits.
+/// An action keeps failing: the request says so, and waits.
 fn in_trouble(facts: &Facts<'_>, words: &str, now: Moment) -> Step {
     let mut status = facts.status().cloned().unwrap_or_default();
     conditions::degraded(&mut status, words, facts.request.metadata.generation, now);
@@ -183,7 +183,7 @@ fn count(entries: usize) -> i64 {
     i64::try_from(entries).unwrap_or(i64::MAX)
 }
 
-/// Whether the request shows that something is in its way.
+/// Whether the request shows that something stands in its way.
 pub fn is_degraded(status: &LockboxRequestStatus) -> bool {
     condition::holds(&status.conditions, conditions::DEGRADED)
 }
