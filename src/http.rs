@@ -1,4 +1,4 @@
-//! Probes.
+//! Probes and metrics.
 
 use std::{
     net::SocketAddr,
@@ -8,7 +8,13 @@ use std::{
     },
 };
 
-use axum::{Router, http::StatusCode, routing::get};
+use axum::{
+    Router,
+    http::{StatusCode, header},
+    routing::get,
+};
+
+use crate::metrics::Metrics;
 
 /// Whether the operator has read the cluster once, and is at work.
 #[derive(Clone, Debug, Default)]
@@ -26,8 +32,8 @@ impl Readiness {
     }
 }
 
-/// Serves `/healthz` (the process answers) and `/readyz` (it has read the cluster) until it is stopped.
-pub async fn serve(address: SocketAddr, readiness: Readiness) -> std::io::Result<()> {
+/// Serves `/healthz` (the process answers), `/readyz` (it has read the cluster) and `/metrics` until it is stopped.
+pub async fn serve(address: SocketAddr, readiness: Readiness, metrics: Metrics) -> std::io::Result<()> {
     let ready = move || {
         let answer = if readiness.is_ready() {
             (StatusCode::OK, "ok\n")
@@ -36,7 +42,14 @@ pub async fn serve(address: SocketAddr, readiness: Readiness) -> std::io::Result
         };
         async move { answer }
     };
-    let router = Router::new().route("/healthz", get(|| async { "ok\n" })).route("/readyz", get(ready));
+    let shown = move || {
+        let text = metrics.text();
+        async move { ([(header::CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")], text) }
+    };
+    let router = Router::new()
+        .route("/healthz", get(|| async { "ok\n" }))
+        .route("/readyz", get(ready))
+        .route("/metrics", get(shown));
     let listener = tokio::net::TcpListener::bind(address).await?;
     axum::serve(listener, router).await
 }

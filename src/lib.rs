@@ -27,5 +27,6 @@ pub mod config;
 mod controller;
 pub mod crds;
 mod http;
+mod metrics;
 pub mod operator;
 mod outbox;

@@ -40,6 +40,7 @@ use crate::{
         watches::{changed, stored, stored_telling, stored_watching, without_errors},
     },
     http::{self, Readiness},
+    metrics::Metrics,
     outbox::Outbox,
 };
 use lockbox_api::{LockboxRequest, LockboxSettings, Phase, RoleAssignment, names};
@@ -67,12 +68,13 @@ pub enum Error {
 /// the start.
 pub async fn run(client: Client, config: Config, stop: impl Future<Output = ()>) -> Result<(), Error> {
     let readiness = Readiness::default();
+    let metrics = Metrics::default();
     let listen = config.listen;
     let probes = {
-        let readiness = readiness.clone();
+        let (readiness, metrics) = (readiness.clone(), metrics.clone());
         async move {
             match listen {
-                Some(address) => http::serve(address, readiness).await.map_err(Error::Http),
+                Some(address) => http::serve(address, readiness, metrics).await.map_err(Error::Http),
                 None => future::pending().await,
             }
         }
@@ -87,7 +89,7 @@ pub async fn run(client: Client, config: Config, stop: impl Future<Output = ()>)
     let (concurrency, home) = (cluster.config().concurrency, cluster.config().tenant_namespace.clone());
     let policies = policies(&client);
     let (watches, streams) = Watches::new(&client);
-    let outbox = Outbox::new(Channels::default(), watches.changes.clone());
+    let outbox = Outbox::new(Channels::default(), watches.changes.clone(), metrics);
     let context = Arc::new(Context {
         cluster,
         settings: watches.settings.clone(),

@@ -20,7 +20,10 @@ use kube::ResourceExt as _;
 use lockbox_api::{LockboxRequest, LockboxSettingsSpec, MessageKind, Moment, RoleAssignment};
 use lockbox_lifecycle::{Channels, Delivery, Message, notifications};
 
-use crate::controller::changes::{Change, Changes};
+use crate::{
+    controller::changes::{Change, Changes},
+    metrics::Metrics,
+};
 use lane::Lanes;
 pub use worker::{Carrier, Outcome, Parcel, run};
 
@@ -51,6 +54,7 @@ pub struct Outbox {
     held: Mutex<HashMap<String, Held>>,
     lanes: Lanes,
     changes: Changes,
+    metrics: Metrics,
 }
 
 /// The messages of one request.
@@ -89,8 +93,8 @@ struct Way {
 
 impl Outbox {
     /// Sends by these channels, and tells of what is settled.
-    pub fn new(channels: Channels, changes: Changes) -> Arc<Self> {
-        Arc::new(Self { channels, held: Mutex::default(), lanes: Lanes::default(), changes })
+    pub fn new(channels: Channels, changes: Changes, metrics: Metrics) -> Arc<Self> {
+        Arc::new(Self { channels, held: Mutex::default(), lanes: Lanes::default(), changes, metrics })
     }
 
     /// The ways out that the installation offers.
@@ -175,8 +179,8 @@ impl Outbox {
         self.held().remove(uid);
     }
 
-    /// Messages that are not settled, for metrics.
-    pub fn waiting(&self) -> usize {
+    /// Messages that are not settled.
+    fn waiting(&self) -> usize {
         let held = self.held();
         held.values().flat_map(|held| held.messages.values()).filter(|kept| !kept.delivery().is_settled()).count()
     }

@@ -44,7 +44,7 @@ fn message(id: &str) -> Message {
 
 fn outbox() -> (std::sync::Arc<Outbox>, Changes) {
     let changes = Changes::default();
-    (Outbox::new(Channels { mail: true, webhooks: true }, changes.clone()), changes)
+    (Outbox::new(Channels { mail: true, webhooks: true }, changes.clone(), crate::metrics::Metrics::default()), changes)
 }
 
 fn due(outbox: &Outbox, lane: &Lane) -> usize {

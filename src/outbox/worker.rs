@@ -16,7 +16,10 @@ use lockbox_lifecycle::{
 };
 
 use super::{Key, Lane, Outbox, WORDS, lane::Queue};
-use crate::controller::Context;
+use crate::{
+    controller::Context,
+    metrics::{Channel, Told},
+};
 
 /// Messages that are sent at the same time on one lane.
 const AT_ONCE: usize = 4;
@@ -194,6 +197,7 @@ impl Worker {
                 return Left::Idle;
             }
             let outcome = self.carrier.mail(parcel, &recipient).await;
+            self.count(Channel::Mail, &outcome);
             tell(key, &recipient.address, &outcome);
             match self.take_down(key, &Lane::Mail, digest, &recipient.address, outcome) {
                 Left::Nothing | Left::Idle => {}
@@ -217,12 +221,23 @@ impl Worker {
             return Left::Idle;
         }
         let outcome = self.carrier.post(parcel, name).await;
+        self.count(Channel::Webhook, &outcome);
         tell(key, name, &outcome);
         let left = self.take_down(key, &lane, digest(name), &format!("webhook {name}"), outcome);
         if matches!(left, Left::Nothing) {
             self.outbox.note(key, &lane, |way| way.settled = true);
         }
         left
+    }
+
+    fn count(&self, channel: Channel, outcome: &Outcome) {
+        let told = match outcome {
+            Outcome::Delivered => Told::Delivered,
+            Outcome::Later { .. } => Told::Delayed,
+            Outcome::Never { .. } => Told::Failed,
+        };
+        self.outbox.metrics.told(channel, told);
+        self.outbox.metrics.on_their_way(self.outbox.waiting());
     }
 
     fn take_down(&self, key: &Key, lane: &Lane, digest: u64, whom: &str, outcome: Outcome) -> Left {

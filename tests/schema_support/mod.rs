@@ -273,7 +273,7 @@ spec:
   notifications:
     portalURL: https://lockbox.contoso.example/{namespace}/{name}
     timeZone: Europe/Berlin
-    reminders: [24h]
+    reminders: [2h]
     giveUpAfter: 3d
     email:
       addresses: [{kind: Group, name: "contoso:owners", address: owners@contoso.example}]
