@@ -12,6 +12,7 @@
 //! | [`lifecycle`] | what happens next | decide; no I/O, no clock |
 //! | [`cluster`] | what is written to the API server | write, each call with a time limit |
 //! | [`controller`] | when to look, and at what | watch, gather facts, perform a step |
+//! | [`notify`] | how a message leaves the cluster | talk to mail servers and webhooks, one message at a time |
 //! | [`operator`] | how it is wired and stopped | start and stop |
 //!
 //! # Invariants
@@ -26,4 +27,5 @@ pub mod config;
 mod controller;
 pub mod crds;
 mod http;
+pub mod notify;
 pub mod operator;

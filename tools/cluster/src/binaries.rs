@@ -103,7 +103,11 @@ impl Product {
         match lock.try_lock() {
             Ok(()) => Ok(lock),
             Err(TryLockError::WouldBlock) => {
-                say(&format!("Another process is building {} (it holds {}); waiting for it.", self.name, path.display()));
+                say(&format!(
+                    "Another process is building {} (it holds {}); waiting for it.",
+                    self.name,
+                    path.display()
+                ));
                 lock.lock().map_err(Error::io("lock", &path))?;
                 Ok(lock)
             }

@@ -88,7 +88,8 @@ mod tests {
 
     #[test]
     fn a_missing_go_is_named_with_the_way_out() {
-        let error = Go::find_in([PathBuf::from("/nowhere")].into_iter(), Path::new("/"), "Kubernetes 1.37.2").err().unwrap();
+        let error =
+            Go::find_in([PathBuf::from("/nowhere")].into_iter(), Path::new("/"), "Kubernetes 1.37.2").err().unwrap();
         let text = error.to_string();
         assert!(text.contains("`go` was not found") && text.contains("Install Go 1.26 or later"), "{text}");
     }

@@ -78,7 +78,11 @@ impl Mailpit {
     /// Builds Mailpit if it is not built yet, starts one on free ports, and waits until it takes messages.
     pub fn start(options: &Options) -> Result<Mailpit, Error> {
         let program = build()?.join(NAME);
-        let data = env::temp_dir().join(format!("lockbox-mailpit-{}-{:08x}", std::process::id(), port::random() & 0xffff_ffff));
+        let data = env::temp_dir().join(format!(
+            "lockbox-mailpit-{}-{:08x}",
+            std::process::id(),
+            port::random() & 0xffff_ffff
+        ));
         let loopback = Loopback::new()?;
         let users: String = options.users.iter().map(|(user, password)| format!("{user}:{password}\n")).collect();
         let mut tries = 0;
@@ -146,7 +150,12 @@ impl Mailpit {
             let log = self.guard.log().to_owned();
             let tail = cache::tail(&log, 20);
             if self.guard.has_ended() {
-                return Err(Error::ServerEnded { server: NAME.to_owned(), status: "at its start".to_owned(), log, tail });
+                return Err(Error::ServerEnded {
+                    server: NAME.to_owned(),
+                    status: "at its start".to_owned(),
+                    log,
+                    tail,
+                });
             }
             if Instant::now() > deadline {
                 let what = "Mailpit was not ready".to_owned();
