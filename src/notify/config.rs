@@ -57,8 +57,8 @@ pub enum Security {
     StartTLS,
     /// Encrypted from the first byte.
     TLS,
-    /// Not protected at all.
-    None,
+    /// Not protected at all: only without authentication.
+    Plaintext,
 }
 
 /// How Lockbox proves to the mail server who it is.
@@ -119,8 +119,6 @@ struct Smtp {
     port: Option<u16>,
     #[serde(default)]
     security: Security,
-    #[serde(default)]
-    plaintext: bool,
     from: String,
     #[serde(default)]
     authentication: Authentication,
@@ -134,8 +132,8 @@ impl Notifications {
     /// ```yaml
     /// smtp:
     ///   host: smtp.contoso.example
-    ///   port: 587                   # default: 587 for StartTLS, 465 for TLS, 25 for None
-    ///   security: StartTLS          # or TLS; or None, with `plaintext: true` and without authentication
+    ///   port: 587                   # default: 587 for StartTLS, 465 for TLS, 25 for Plaintext
+    ///   security: StartTLS          # or TLS; or Plaintext, without authentication
     ///   from: Lockbox <lockbox@contoso.example>
     ///   authentication: Plain       # or Login, XOAuth2; default: None
     ///   heloName: lockbox.contoso.example    # default: the domain of `from`
@@ -170,22 +168,11 @@ impl Smtp {
         if self.port == Some(0) {
             return wrong("smtp.port", "write a port from 1 to 65535");
         }
-        match (self.security, self.plaintext, self.authentication) {
-            (Security::None, false, _) => {
-                return wrong(
-                    "smtp.security",
-                    "None sends every message in plaintext: write StartTLS or TLS, or plaintext: true beside it if only a \
-                     trusted network lies between",
-                );
-            }
-            (Security::None, true, Authentication::None) | (_, false, _) => {}
-            (Security::None, true, _) => {
-                return wrong(
-                    "smtp.authentication",
-                    "credentials are never sent in plaintext: write security: StartTLS or TLS, or authentication: None",
-                );
-            }
-            (_, true, _) => return wrong("smtp.plaintext", "leave it out: the connection is encrypted"),
+        if self.security == Security::Plaintext && self.authentication != Authentication::None {
+            return wrong(
+                "smtp.authentication",
+                "credentials are never sent in plaintext: write security: StartTLS or TLS, or authentication: None",
+            );
         }
         let Ok(from) = self.from.parse::<Mailbox>() else {
             return wrong("smtp.from", "write one address, such as Lockbox <lockbox@contoso.example>");
@@ -210,7 +197,7 @@ impl Smtp {
         let port = self.port.unwrap_or(match self.security {
             Security::StartTLS => 587,
             Security::TLS => 465,
-            Security::None => 25,
+            Security::Plaintext => 25,
         });
         Ok(SmtpConfig {
             host: self.host,
@@ -258,13 +245,8 @@ mod tests {
             ("port: 0", "smtp.port", "1 to 65535"),
             ("port: 70000", "smtp.port", "u16"),
             ("security: Opportunistic", "smtp.security", "StartTLS"),
-            ("security: None", "smtp.security", "plaintext: true"),
-            ("plaintext: true", "smtp.plaintext", "leave it out"),
-            (
-                "security: None, plaintext: true, authentication: Plain",
-                "smtp.authentication",
-                "never sent in plaintext",
-            ),
+            ("security: None", "smtp.security", "Plaintext"),
+            ("security: Plaintext, authentication: Plain", "smtp.authentication", "never sent in plaintext"),
             ("from: nobody", "smtp.from", "one address"),
             (r#"from: "A\r\nBcc: eve@evil.example <a@b.example>""#, "smtp.from", "one"),
             ("from: größe@contoso.example", "smtp.from", "ASCII"),

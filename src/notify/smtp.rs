@@ -84,13 +84,11 @@ impl Shared {
             if access.credentials.is_some() { "read from the Secret" } else { "none needed" },
         );
         let limit = self.config.timeout * STEPS;
-        match time::timeout(limit, self.attempt(&access, &sealed, report)).await {
-            Ok(result) => result,
-            Err(_) => {
-                let words = format!("the server was too slow: {} s in all", limit.as_secs_f32());
-                Err(Failed::later(DeliveryStep::Timeout, words))
-            }
-        }
+        let attempt = time::timeout(limit, self.attempt(&access, &sealed, report)).await;
+        attempt.unwrap_or_else(|_| {
+            let words = format!("the server was too slow: {} s in all", limit.as_secs_f32());
+            Err(Failed::later(DeliveryStep::Timeout, words))
+        })
     }
 
     async fn attempt(self: &Arc<Self>, access: &Access, letter: &Sealed, report: Report<'_>) -> Result<(), Failed> {

@@ -167,12 +167,11 @@ fn is_final(status: StatusCode) -> bool {
 /// How long the receiver asks us to wait, in seconds or as a date.
 fn retry_after(answer: &Response) -> Option<Duration> {
     let text = answer.headers().get(header::RETRY_AFTER)?.to_str().ok()?;
-    let wait = match text.trim().parse() {
-        Ok(seconds) => Duration::from_secs(seconds),
-        Err(_) => {
-            let at = chrono::DateTime::parse_from_rfc2822(text.trim()).ok()?;
-            (at.to_utc() - chrono::Utc::now()).to_std().ok()?
-        }
+    let wait = if let Ok(seconds) = text.trim().parse() {
+        Duration::from_secs(seconds)
+    } else {
+        let at = chrono::DateTime::parse_from_rfc2822(text.trim()).ok()?;
+        (at.to_utc() - chrono::Utc::now()).to_std().ok()?
     };
     Some(wait.min(AFTER))
 }

@@ -19,7 +19,7 @@ fn to_script(script: &Script, security: Security, authentication: Authentication
 }
 
 async fn send(script: &Script) -> Sent {
-    let smtp = to_script(script, Security::None, Authentication::None, &Mounted::new());
+    let smtp = to_script(script, Security::Plaintext, Authentication::None, &Mounted::new());
     tokio::time::timeout(PATIENCE, smtp.send(&letter("ada@contoso.example"))).await.expect("an attempt has an end")
 }
 
@@ -76,7 +76,7 @@ async fn what_somebody_in_between_appends_to_the_answer_to_starttls_is_not_heard
 #[tokio::test]
 async fn an_address_of_other_letters_is_not_sent_to_a_server_that_cannot_take_it() {
     let script = Script::start(&["220 ready\r\n", HELLO, HELLO]).await;
-    let smtp = to_script(&script, Security::None, Authentication::None, &Mounted::new());
+    let smtp = to_script(&script, Security::Plaintext, Authentication::None, &Mounted::new());
     assert_never(&smtp.send(&letter("größe@contoso.example")).await, DeliveryStep::Recipient, "SMTPUTF8");
 }
 
@@ -89,7 +89,7 @@ async fn a_token_is_sent_as_the_providers_document_it_and_their_reason_for_a_ref
     let taken =
         ["220 ready\r\n", HELLO, HELLO, "235 ok\r\n", "250 ok\r\n", "250 ok\r\n", "354 go on\r\n", "250 taken\r\n"];
     let script = Script::start(&taken).await;
-    let smtp = to_script(&script, Security::None, Authentication::XOAuth2, &mounted);
+    let smtp = to_script(&script, Security::Plaintext, Authentication::XOAuth2, &mounted);
     assert_eq!(smtp.send(&letter("ada@contoso.example")).await, Sent::Delivered);
     // base64 of "user=lockbox@contoso.example^Aauth=Bearer ya29.token^A^A"
     let expected = "AUTH XOAUTH2 dXNlcj1sb2NrYm94QGNvbnRvc28uZXhhbXBsZQFhdXRoPUJlYXJlciB5YTI5LnRva2VuAQE=\r\n";
@@ -97,7 +97,7 @@ async fn a_token_is_sent_as_the_providers_document_it_and_their_reason_for_a_ref
 
     let refused = ["220 ready\r\n", HELLO, HELLO, "334 eyJzdGF0dXMiOiI0MDEifQ==\r\n", "535 5.7.8 token expired\r\n"];
     let script = Script::start(&refused).await;
-    let smtp = to_script(&script, Security::None, Authentication::XOAuth2, &mounted);
+    let smtp = to_script(&script, Security::Plaintext, Authentication::XOAuth2, &mounted);
     let sent = smtp.send(&letter("ada@contoso.example")).await;
     assert_later(&sent, DeliveryStep::Authentication, "535 5.7.8 token expired");
     assert_eq!(script.heard()[3], "\r\n", "an empty line asks for the reason");

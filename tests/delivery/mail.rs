@@ -19,7 +19,7 @@ async fn every_way_to_encrypt_and_to_sign_in_delivers() {
         (&*SERVER, Security::StartTLS, Authentication::Login),
         (&implicit, Security::TLS, Authentication::Plain),
         (&implicit, Security::TLS, Authentication::Login),
-        (&open, Security::None, Authentication::None),
+        (&open, Security::Plaintext, Authentication::None),
     ] {
         let mounted = Mounted::of(server);
         let to = format!("{security:?}-{authentication:?}@contoso.example").to_lowercase();

@@ -84,7 +84,8 @@ impl Mailpit {
             port::random() & 0xffff_ffff
         ));
         let loopback = Loopback::new()?;
-        let users: String = options.users.iter().map(|(user, password)| format!("{user}:{password}\n")).collect();
+        let users: Vec<String> = options.users.iter().map(|(user, password)| format!("{user}:{password}")).collect();
+        let users = users.join("\n");
         let mut tries = 0;
         loop {
             tries += 1;
