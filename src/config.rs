@@ -21,6 +21,8 @@ pub struct Config {
     pub grant: Marks,
     /// Further ones of the deadline Job and its Pod template.
     pub deadline_job: Marks,
+    /// How messages leave the cluster; none if nobody is told anything.
+    pub notifications: Option<crate::notify::Notifications>,
 }
 
 /// Labels and annotations. Where a key is Lockbox's own, Lockbox's value holds.

@@ -13,6 +13,7 @@
 //! | [`cluster`] | what is written to the API server | write, each call with a time limit |
 //! | [`controller`] | when to look, and at what | watch, gather facts, perform a step |
 //! | `outbox` | which messages are on their way | send, and remember nothing that matters |
+//! | [`notify`] | how a message leaves the cluster | talk to mail servers and webhooks, one message at a time |
 //! | [`operator`] | how it is wired and stopped | start and stop |
 //!
 //! # Invariants
@@ -28,5 +29,6 @@ mod controller;
 pub mod crds;
 mod http;
 mod metrics;
+pub mod notify;
 pub mod operator;
 mod outbox;

@@ -1,13 +1,16 @@
 //! `lockbox-operator`: parse, then call the library.
 
 mod explain;
+mod notice;
 
 use std::{io::IsTerminal as _, net::SocketAddr, path::PathBuf, process::ExitCode};
 
 use clap::{CommandFactory as _, Parser, Subcommand, ValueEnum};
 use lockbox::{
     config::{Config, Marks},
-    crds, operator,
+    crds,
+    notify::{ConfigError, Notifications, Secrets},
+    operator,
 };
 
 /// Customer Lockbox for Kubernetes: support access that the customer approves, and that ends by itself.
@@ -39,6 +42,19 @@ enum Command {
     /// for each rule whether it matches, why not, and what it requires; then what happens to the request. The exit code
     /// is 0 if the request proceeds, 1 if it is refused, 2 if a file cannot be read.
     Explain(explain::Explain),
+    /// Send one test message, and show at which step it fails.
+    ///
+    /// Does what the operator does to deliver an e-mail (--to) or a webhook (--webhook), with the same configuration and
+    /// the same Secret, one step after the other: configuration, credentials, resolve, connect, TLS, greeting,
+    /// authentication, sender, recipient, content; for a webhook configuration, credentials, status. Each step that went
+    /// well is a line with what was learnt in it. When one fails, the last lines say which, what the other side said, and
+    /// what to do about it. Passwords, tokens and addresses of webhooks are never shown.
+    ///
+    /// In the operator's Pod both flags have their values already:
+    /// kubectl exec -n lockbox-system deploy/lockbox-operator -- lockbox-operator notify --test --to ada@contoso.example
+    ///
+    /// The exit code is 0 when the other side has taken the message, 1 when it has not, 2 when the command makes no sense.
+    Notify(notice::Notice),
     /// Write shell completions to standard output.
     ///
     /// For bash: lockbox-operator completion bash > /etc/bash_completion.d/lockbox-operator
@@ -86,18 +102,27 @@ struct Run {
     /// An annotation of deadline Jobs and their Pod templates, besides those of every object of a grant. May be repeated.
     #[arg(long, value_parser = pair, value_name = "KEY=VALUE")]
     deadline_job_annotation: Vec<(String, String)>,
+    /// File that says which mail server is used, as the chart writes it from its value notifications. Left out: nobody is
+    /// told anything.
+    #[arg(long, env = "LOCKBOX_NOTIFICATIONS_CONFIG", value_name = "FILE", requires = "notifications_secrets")]
+    notifications_config: Option<PathBuf>,
+    /// Folder in which the Secret with credentials, keys and webhooks is mounted. Its files are read whenever they are used.
+    #[arg(long, env = "LOCKBOX_NOTIFICATIONS_SECRETS", value_name = "FOLDER")]
+    notifications_secrets: Option<PathBuf>,
     /// Log format. RUST_LOG sets what is logged, such as info or lockbox=debug.
     #[arg(long, env = "LOCKBOX_LOG_FORMAT", value_enum, default_value_t = LogFormat::Json, value_name = "FORMAT")]
     log_format: LogFormat,
 }
 
 impl Run {
-    fn config(self) -> Config {
+    fn config(self) -> Result<Config, ConfigError> {
         let marks = |labels: Vec<(String, String)>, annotations: Vec<(String, String)>| Marks {
             labels: labels.into_iter().collect(),
             annotations: annotations.into_iter().collect(),
         };
-        Config {
+        let secrets = self.notifications_secrets.map(Secrets::new);
+        let notifications = self.notifications_config.zip(secrets);
+        Ok(Config {
             namespace: self.namespace,
             tenant_namespace: self.tenant_namespace,
             instance: self.instance,
@@ -106,7 +131,8 @@ impl Run {
             deadline_job_image: self.deadline_job_image,
             grant: marks(self.grant_label, self.grant_annotation),
             deadline_job: marks(self.deadline_job_label, self.deadline_job_annotation),
-        }
+            notifications: notifications.map(|(file, secrets)| Notifications::read(&file, secrets)).transpose()?,
+        })
     }
 }
 
@@ -130,6 +156,7 @@ fn main() -> ExitCode {
         Command::Run(arguments) => run(arguments).map(|()| ExitCode::SUCCESS),
         Command::Crds { out } => crds::write(out.as_deref()).map(|()| ExitCode::SUCCESS).map_err(Into::into),
         Command::Explain(arguments) => return arguments.run(),
+        Command::Notify(arguments) => return arguments.run(),
         Command::Completion { shell } => {
             clap_complete::generate(shell, &mut Arguments::command(), "lockbox-operator", &mut std::io::stdout());
             Ok(ExitCode::SUCCESS)
@@ -149,7 +176,7 @@ fn run(arguments: Run) -> Result<(), Box<dyn std::error::Error>> {
         LogFormat::Json => logs.json().flatten_event(true).with_current_span(false).init(),
         LogFormat::Text => logs.with_ansi(std::io::stderr().is_terminal()).init(),
     }
-    let config = arguments.config();
+    let config = arguments.config()?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
         let client = kube::Client::try_default().await?;

@@ -502,6 +502,7 @@ mod tests {
             deadline_job_image: "registry.corp/none:1".into(),
             grant: marks("platform"),
             deadline_job: Marks { labels: [("job".into(), "deadline".into())].into(), annotations: [].into() },
+            notifications: None,
         }
     }
 

@@ -17,6 +17,7 @@ use std::{
     sync::LazyLock,
 };
 
+use lockbox::notify::{Authentication, Notifications, Secrets, Security};
 use lockbox_api::Phase;
 use lockbox_lifecycle::policies::REQUIRED;
 use serde::Deserialize as _;
@@ -76,6 +77,11 @@ fn file(path: &str) -> String {
     std::fs::read_to_string(repository("charts/lockbox").join(path)).unwrap()
 }
 
+/// A mail server, without credentials: at once, and value by value.
+const MAIL: &str = r#"notifications.smtp={"host":"smtp.contoso.example","from":"Großer Tresor <a@contoso.example>"}"#;
+const HOST: &str = r#"notifications.smtp.host="smtp.contoso.example""#;
+const FROM: &str = r#"notifications.smtp.from="a@contoso.example""#;
+
 /// Every value of the chart, and another value that the schema allows. A value's effect may need others beside it.
 const VALUES: &[(&str, &[&str])] = &[
     ("image.repository", &[r#"image.repository="registry.example/lockbox""#]),
@@ -114,6 +120,25 @@ const VALUES: &[(&str, &[&str])] = &[
     ("provider.users", &[r#"provider.users=["kim"]"#]),
     ("provider.groups", &[r#"provider.groups=["provider:engineers"]"#]),
     ("provider.onlyThroughLockbox", &["provider.onlyThroughLockbox=true", r#"provider.users=["kim"]"#]),
+    ("notifications.smtp.host", &[MAIL]),
+    ("notifications.smtp.port", &["notifications.smtp.port=2525", HOST, FROM]),
+    ("notifications.smtp.security", &[r#"notifications.smtp.security="Plaintext""#, HOST, FROM]),
+    ("notifications.smtp.from", &[MAIL]),
+    (
+        "notifications.smtp.authentication",
+        &[r#"notifications.smtp.authentication="XOAuth2""#, r#"notifications.existingSecret="mail""#, HOST, FROM],
+    ),
+    ("notifications.smtp.heloName", &[r#"notifications.smtp.heloName="lockbox.contoso.example""#, HOST, FROM]),
+    ("notifications.smtp.timeoutSeconds", &["notifications.smtp.timeoutSeconds=5", HOST, FROM]),
+    ("notifications.existingSecret", &[r#"notifications.existingSecret="mail""#]),
+    (
+        "notifications.httpsProxy",
+        &[r#"notifications.httpsProxy="http://proxy:3128""#, r#"notifications.existingSecret="mail""#],
+    ),
+    (
+        "notifications.noProxy",
+        &[r#"notifications.noProxy=".svc,10.0.0.0/8""#, r#"notifications.existingSecret="mail""#],
+    ),
     ("settings.readableBy", &[r#"settings.readableBy=["contoso:all"]"#]),
     ("protectedNamespaces", &[r#"protectedNamespaces=["vault"]"#]),
     ("bounds.annotationBytes", &["bounds.annotationBytes=2048"]),
@@ -226,10 +251,49 @@ fn unknown_and_unfit_values_are_refused_by_name() {
         ),
         ("provider.onlyThroughLockbox=true", "provider.onlyThroughLockbox"),
         ("tenant.namespace=\"lockbox-system\"", "lockbox-system"),
+        ("notifications.smtp.host=\"https://mail\"", "'/notifications/smtp/host'"),
+        ("notifications.smtp.host=\"smtp.contoso.example\"", "notifications.smtp.from"),
+        ("notifications.smtp.from=\"a\\nBcc: eve <e@evil.example>\"", "'/notifications/smtp/from'"),
+        ("notifications.smtp.security=\"None\"", "'/notifications/smtp/security'"),
+        (
+            "notifications.smtp={\"host\":\"m\",\"from\":\"a@b\",\"authentication\":\"Plain\"}",
+            "notifications.existingSecret",
+        ),
+        (
+            "notifications={\"existingSecret\":\"mail\",\"smtp\":{\"security\":\"Plaintext\",\"authentication\":\"Plain\"}}",
+            "notifications.smtp.authentication",
+        ),
     ] {
         let refused = rendered_text(&[value]).expect_err(value);
         assert!(refused.contains(named), "{value}: {refused}");
     }
+}
+
+/// What the chart writes is what the operator reads, whatever the values hold.
+#[test]
+fn the_operator_reads_the_notifications_of_the_chart() {
+    let own = r#"notifications={"existingSecret":"mail","smtp":{"host":"smtp.contoso.example","port":2525,"security":"TLS","from":"\"Großer: 'Tresor'\" <lockbox@contoso.example>","authentication":"XOAuth2","heloName":"lockbox.contoso.example","timeoutSeconds":7}}"#;
+    let objects = objects(&rendered_text(&[own]).unwrap());
+    let find = |kind: &str, name: &str| {
+        objects.iter().find(|object| object["kind"] == kind && object["metadata"]["name"] == name).unwrap()
+    };
+    let file = std::env::temp_dir().join(format!("lockbox-chart-notifications-{}", std::process::id()));
+    let text = find("ConfigMap", "lockbox-notifications")["data"]["notifications.yaml"].as_str().unwrap();
+    std::fs::write(&file, text).unwrap();
+    let read = Notifications::read(&file, Secrets::new("/etc/lockbox/secrets")).unwrap();
+    std::fs::remove_file(file).unwrap();
+    let smtp = read.smtp.unwrap();
+    assert_eq!((smtp.port, smtp.security, smtp.authentication), (2525, Security::TLS, Authentication::XOAuth2));
+    assert_eq!((smtp.helo_name.as_str(), smtp.timeout.as_secs()), ("lockbox.contoso.example", 7));
+    assert_eq!(smtp.from.name.as_deref(), Some("Großer: 'Tresor'"));
+    let pod = &find("Deployment", "lockbox-operator")["spec"]["template"]["spec"];
+    let secret =
+        &pod["volumes"].as_array().unwrap().iter().find(|volume| volume["name"] == "secrets").unwrap()["secret"];
+    assert_eq!((&secret["secretName"], &secret["optional"]), (&json!("mail"), &json!(true)));
+    // The Secret is mounted by the kubelet: the operator itself reads none.
+    let roles = objects.iter().filter(|object| object["kind"] == "ClusterRole" || object["kind"] == "Role");
+    let operators = roles.filter(|role| role["metadata"]["name"].as_str().unwrap().starts_with("lockbox-operator"));
+    assert!(operators.map(|role| role["rules"].to_string()).all(|rules| !rules.contains("\"secrets\"")));
 }
 
 #[test]

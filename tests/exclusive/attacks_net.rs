@@ -42,6 +42,7 @@ fn plain() -> Config {
         deadline_job_image: "lockbox-operator:1".into(),
         grant: Marks::default(),
         deadline_job: Marks::default(),
+        notifications: None,
     }
 }
 

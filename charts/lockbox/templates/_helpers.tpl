@@ -42,6 +42,31 @@ lockbox-trial
 {{- default (include "lockbox.image" .) (.Values.deadlineJob).image -}}
 {{- end }}
 
+{{/*
+The operator's --notifications-config; empty if nothing leaves the cluster. Values of older releases have none of it
+(helm upgrade --reuse-values).
+*/}}
+{{- define "lockbox.notifications" -}}
+{{- with .Values.notifications -}}
+{{- if .smtp.host -}}
+smtp:
+  host: {{ .smtp.host | quote }}
+  {{- with .smtp.port }}
+  port: {{ int . }}
+  {{- end }}
+  security: {{ .smtp.security | quote }}
+  from: {{ .smtp.from | quote }}
+  authentication: {{ .smtp.authentication | quote }}
+  {{- with .smtp.heloName }}
+  heloName: {{ . | quote }}
+  {{- end }}
+  timeoutSeconds: {{ int .smtp.timeoutSeconds }}
+{{- else if .existingSecret -}}
+{}
+{{- end -}}
+{{- end -}}
+{{- end }}
+
 {{/* The reasons of Lockbox's Events, as a list in CEL: those of a request's history, then those of the settings and of removals. */}}
 {{- define "lockbox.eventReasons" -}}
 'RequestInternalApproval', 'ApproveInternally', 'DenyInternally', 'CreateLockboxRequest', 'ApproveLockboxRequest',

@@ -24,34 +24,96 @@ const BUILT_WITHIN: Duration = Duration::from_hours(2);
 /// processes never build at the same time: the second says that it waits, and then uses what the first has built.
 pub fn build(version: Version) -> Result<PathBuf, Error> {
     let release = version.release();
-    let cache = cache::folder()?;
-    let modules = modules(&cache, release)?;
-    let go = Go::find(&modules, release.number)?;
-    let flags = ldflags(release);
-    let key = cache::digest(&[release.go_mod, release.go_sum, &flags, &go.identity]);
-    let folder = cache.join("kubernetes").join(format!("{}-{key}", release.number));
-    if folder.is_dir() {
-        return Ok(folder);
-    }
-    let _lock = lock(&cache)?;
-    // Another process may have built it while this one waited.
-    if !folder.is_dir() {
-        Build { version, release, go: &go, modules: &modules, folder: &folder }.run(&flags)?;
-    }
-    Ok(folder)
+    let product = Product {
+        name: "Kubernetes",
+        folder: "kubernetes",
+        modules: release.number.to_owned(),
+        number: release.number,
+        go_mod: release.go_mod,
+        go_sum: release.go_sum,
+        flags: ldflags(release),
+        binaries: release.binaries,
+        costs: format!("{} minutes on two cores, 4 GB in Go's build cache and 1 GB of modules", release.minutes),
+    };
+    product.build()
 }
 
-/// Writes the module files where Go can read them; never into the checkout, which may be read-only.
-fn modules(cache: &Path, release: &Release) -> Result<PathBuf, Error> {
-    let key = cache::digest(&[release.go_mod, release.go_sum]);
-    let modules = cache.join("modules").join(format!("{}-{key}", release.number));
-    // Written last, and each whole: when go.sum is there, both are complete.
-    if !modules.join("go.sum").is_file() {
-        cache::create(&modules)?;
-        cache::replace(&modules.join("go.mod"), release.go_mod)?;
-        cache::replace(&modules.join("go.sum"), release.go_sum)?;
+/// What one module file builds.
+pub(crate) struct Product {
+    /// Such as `Kubernetes`.
+    pub(crate) name: &'static str,
+    /// Its folder in the cache.
+    pub(crate) folder: &'static str,
+    /// The beginning of its module folder's name.
+    pub(crate) modules: String,
+    /// Such as `1.37.2`.
+    pub(crate) number: &'static str,
+    pub(crate) go_mod: &'static str,
+    pub(crate) go_sum: &'static str,
+    /// For the linker.
+    pub(crate) flags: String,
+    /// What `go build tool` calls each binary, and what we call it.
+    pub(crate) binaries: &'static [(&'static str, &'static str)],
+    /// What a first build takes.
+    pub(crate) costs: String,
+}
+
+impl Product {
+    /// Name and number.
+    fn title(&self) -> String {
+        format!("{} {}", self.name, self.number)
     }
-    Ok(modules)
+
+    /// Builds it unless it is there already, and returns the folder of its binaries.
+    pub(crate) fn build(&self) -> Result<PathBuf, Error> {
+        let cache = cache::folder()?;
+        let modules = self.write_modules(&cache)?;
+        let go = Go::find(&modules, &self.title())?;
+        let key = cache::digest(&[self.go_mod, self.go_sum, &self.flags, &go.identity]);
+        let folder = cache.join(self.folder).join(format!("{}-{key}", self.number));
+        if folder.is_dir() {
+            return Ok(folder);
+        }
+        let _lock = self.lock(&cache)?;
+        // Another process may have built it while this one waited.
+        if !folder.is_dir() {
+            Build { product: self, go: &go, modules: &modules, folder: &folder }.run()?;
+        }
+        Ok(folder)
+    }
+
+    /// Writes the module files where Go can read them; never into the checkout, which may be read-only.
+    fn write_modules(&self, cache: &Path) -> Result<PathBuf, Error> {
+        let key = cache::digest(&[self.go_mod, self.go_sum]);
+        let modules = cache.join("modules").join(format!("{}-{key}", self.modules));
+        // Written last, and each whole: when go.sum is there, both are complete.
+        if !modules.join("go.sum").is_file() {
+            cache::create(&modules)?;
+            cache::replace(&modules.join("go.mod"), self.go_mod)?;
+            cache::replace(&modules.join("go.sum"), self.go_sum)?;
+        }
+        Ok(modules)
+    }
+
+    /// One build of a product at a time on this machine: two of them would only take each other's cores.
+    fn lock(&self, cache: &Path) -> Result<File, Error> {
+        let path = cache.join(self.folder).with_extension("lock");
+        cache::create(&cache.join(self.folder))?;
+        let lock = File::create(&path).map_err(Error::io("create", &path))?;
+        match lock.try_lock() {
+            Ok(()) => Ok(lock),
+            Err(TryLockError::WouldBlock) => {
+                say(&format!(
+                    "Another process is building {} (it holds {}); waiting for it.",
+                    self.name,
+                    path.display()
+                ));
+                lock.lock().map_err(Error::io("lock", &path))?;
+                Ok(lock)
+            }
+            Err(TryLockError::Error(error)) => Err(Error::io("lock", &path)(error)),
+        }
+    }
 }
 
 /// Binaries without a stamp call themselves v0.0.0, and Helm's kubeVersion check then refuses the cluster.
@@ -70,46 +132,28 @@ fn ldflags(release: &Release) -> String {
     flags
 }
 
-/// One build at a time on this machine: two of them would only take each other's cores.
-fn lock(cache: &Path) -> Result<File, Error> {
-    let path = cache.join("kubernetes.lock");
-    cache::create(&cache.join("kubernetes"))?;
-    let lock = File::create(&path).map_err(Error::io("create", &path))?;
-    match lock.try_lock() {
-        Ok(()) => Ok(lock),
-        Err(TryLockError::WouldBlock) => {
-            say(&format!("Another process is building Kubernetes (it holds {}); waiting for it.", path.display()));
-            lock.lock().map_err(Error::io("lock", &path))?;
-            Ok(lock)
-        }
-        Err(TryLockError::Error(error)) => Err(Error::io("lock", &path)(error)),
-    }
-}
-
 /// Not `eprintln!`: the test harness would hide it, and a test that builds looks as if it hung.
 pub(crate) fn say(line: &str) {
     let _ = writeln!(io::stderr(), "{line}");
 }
 
 struct Build<'a> {
-    version: Version,
-    release: &'a Release,
+    product: &'a Product,
     go: &'a Go,
     modules: &'a Path,
     folder: &'a Path,
 }
 
 impl Build<'_> {
-    fn run(&self, flags: &str) -> Result<(), Error> {
-        let names: Vec<&str> = self.release.binaries.iter().map(|(_, name)| *name).collect();
+    fn run(&self) -> Result<(), Error> {
+        let names: Vec<&str> = self.product.binaries.iter().map(|(_, name)| *name).collect();
         say(&format!(
-            "Building Kubernetes {}: {}, from their Go modules with {}.\n\
-             The first time this takes about {} minutes on two cores, 4 GB in Go's build cache and 1 GB of modules; \
-             the result is kept in {}.",
-            self.version,
+            "Building {}: {}, from their Go modules with {}.\n\
+             The first time this takes about {}; the result is kept in {}.",
+            self.product.title(),
             names.join(", "),
             self.go.identity,
-            self.release.minutes,
+            self.product.costs,
             self.folder.display()
         ));
         let started = Instant::now();
@@ -126,19 +170,30 @@ impl Build<'_> {
         self.go(
             &work,
             "build",
-            &["build", "-mod=readonly", "-buildvcs=false", "-trimpath", "-v", "-ldflags", flags, "-o", &target, "tool"],
+            &[
+                "build",
+                "-mod=readonly",
+                "-buildvcs=false",
+                "-trimpath",
+                "-v",
+                "-ldflags",
+                &self.product.flags,
+                "-o",
+                &target,
+                "tool",
+            ],
             &mut progress,
         )?;
         progress.end();
 
-        for (built, name) in self.release.binaries {
+        for (built, name) in self.product.binaries {
             let from = out.join(built);
             fs::rename(&from, out.join(name)).map_err(Error::io("find the built", &from))?;
         }
         fs::rename(&out, self.folder).map_err(Error::io("move the binaries to", self.folder))?;
         let _ = fs::remove_dir_all(&work);
         let took = started.elapsed().as_secs();
-        say(&format!("Built Kubernetes {} in {} min {:02} s.", self.version, took / 60, took % 60));
+        say(&format!("Built {} in {} min {:02} s.", self.product.title(), took / 60, took % 60));
         Ok(())
     }
 
@@ -188,8 +243,7 @@ impl Build<'_> {
         let errors: Vec<&str> =
             output.lines().filter(|line| line.contains(' ') && !line.starts_with("go: downloading ")).collect();
         let tail = errors[errors.len().saturating_sub(20)..].join("\n");
-        let kubernetes = self.release.number;
-        Err(Error::Build { kubernetes, log: kept, tail, folder: self.folder.to_owned() })
+        Err(Error::Build { product: self.product.title(), log: kept, tail, folder: self.folder.to_owned() })
     }
 }
 

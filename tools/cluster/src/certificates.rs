@@ -40,6 +40,26 @@ pub(crate) struct Authority {
     pub(crate) certificate_pem: String,
 }
 
+/// A certificate for a server on loopback (`localhost`, `127.0.0.1`), signed by an authority of its own. All are PEM.
+#[derive(Clone)]
+pub struct Loopback {
+    /// The authority, which only those trust who are given it.
+    pub ca_pem: String,
+    /// The server's certificate.
+    pub certificate_pem: String,
+    /// The server's private key (PKCS#8).
+    pub key_pem: String,
+}
+
+impl Loopback {
+    /// A new authority, and a certificate by it.
+    pub fn new() -> Result<Loopback, Error> {
+        let authority = Authority::new()?;
+        let Issued { certificate_pem, key_pem } = authority.server()?;
+        Ok(Loopback { ca_pem: authority.certificate_pem, certificate_pem, key_pem })
+    }
+}
+
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 impl Authority {

@@ -9,25 +9,25 @@ use std::time::Duration;
 pub enum Error {
     /// Go is not installed, or not where it is looked for.
     #[error(
-        "`go` was not found in PATH or in /usr/local/go/bin: Kubernetes {kubernetes} is built from its Go modules. \
+        "`go` was not found in PATH or in /usr/local/go/bin: {product} is built from its Go modules. \
          Install Go {minimum} or later from your distribution or from go.dev/dl, then run this again"
     )]
     GoMissing {
-        /// The version that was to be built.
-        kubernetes: &'static str,
+        /// What was to be built, such as `Kubernetes 1.37.2`.
+        product: String,
         /// The oldest Go that builds it.
         minimum: &'static str,
     },
     /// Go is there, but too old.
     #[error(
-        "{found} is too old to build Kubernetes {kubernetes}: install Go {minimum} or later from your distribution or \
+        "{found} is too old to build {product}: install Go {minimum} or later from your distribution or \
          from go.dev/dl, or unset GOTOOLCHAIN so that Go fetches the toolchain itself{detail}"
     )]
     GoTooOld {
         /// What `go` calls itself, such as `go1.24.1`.
         found: String,
-        /// The version that was to be built.
-        kubernetes: &'static str,
+        /// What was to be built, such as `Kubernetes 1.37.2`.
+        product: String,
         /// The oldest Go that builds it.
         minimum: &'static str,
         /// What `go` said, if it said anything.
@@ -35,13 +35,13 @@ pub enum Error {
     },
     /// `go build` failed.
     #[error(
-        "building Kubernetes {kubernetes} failed; the last lines of {}:\n{tail}\nThe modules come from the Go module \
+        "building {product} failed; the last lines of {}:\n{tail}\nThe modules come from the Go module \
          proxy (see `go env GOPROXY`), and the first build needs about 6 GB of free disk in {} and in Go's caches",
         log.display(), folder.display()
     )]
     Build {
-        /// The version that was to be built.
-        kubernetes: &'static str,
+        /// What was to be built, such as `Kubernetes 1.37.2`.
+        product: String,
         /// The whole output of `go`.
         log: PathBuf,
         /// The last lines of it.
@@ -52,7 +52,7 @@ pub enum Error {
     /// A server ended although it should run.
     #[error("{server} ended ({status}); the last lines of {}:\n{tail}", log.display())]
     ServerEnded {
-        /// Which one: `etcd`, `kube-apiserver` or `kube-controller-manager`.
+        /// Which one: `etcd`, `kube-apiserver`, `kube-controller-manager` or `mailpit`.
         server: String,
         /// Exit status in words.
         status: String,

@@ -20,18 +20,18 @@ pub(crate) struct Go {
 impl Go {
     /// Finds `go` and asks it, in the folder of the module file, which toolchain it would use there (`GOTOOLCHAIN=auto`
     /// fetches a newer one when the module file asks for it).
-    pub(crate) fn find(modules: &Path, kubernetes: &'static str) -> Result<Go, Error> {
+    pub(crate) fn find(modules: &Path, product: &str) -> Result<Go, Error> {
         let path = env::var_os("PATH").unwrap_or_default();
         // Where Go's own archive goes; it asks people to add that to PATH, which not every CI does.
         let places = env::split_paths(&path).chain([PathBuf::from("/usr/local/go/bin")]);
-        Go::find_in(places, modules, kubernetes)
+        Go::find_in(places, modules, product)
     }
 
-    fn find_in(places: impl Iterator<Item = PathBuf>, modules: &Path, kubernetes: &'static str) -> Result<Go, Error> {
+    fn find_in(places: impl Iterator<Item = PathBuf>, modules: &Path, product: &str) -> Result<Go, Error> {
         let program = places
             .map(|folder| folder.join("go"))
             .find(|program| program.is_file())
-            .ok_or(Error::GoMissing { kubernetes, minimum: MINIMUM_TEXT })?;
+            .ok_or_else(|| Error::GoMissing { product: product.to_owned(), minimum: MINIMUM_TEXT })?;
         let ask = |folder: &Path| {
             Command::new(&program)
                 .args(["env", "GOVERSION", "GOHOSTOS", "GOHOSTARCH"])
@@ -45,8 +45,12 @@ impl Go {
         let text = String::from_utf8_lossy(&told.stdout);
         let mut lines = text.lines();
         let version = lines.next().unwrap_or_default().to_owned();
-        let too_old =
-            |found: String, detail: String| Error::GoTooOld { found, kubernetes, minimum: MINIMUM_TEXT, detail };
+        let too_old = |found: String, detail: String| Error::GoTooOld {
+            found,
+            product: product.to_owned(),
+            minimum: MINIMUM_TEXT,
+            detail,
+        };
         if !told.status.success() {
             // It refuses the module file; outside of it, it still tells its version.
             let outside = ask(Path::new("/"))?;
@@ -84,7 +88,8 @@ mod tests {
 
     #[test]
     fn a_missing_go_is_named_with_the_way_out() {
-        let error = Go::find_in([PathBuf::from("/nowhere")].into_iter(), Path::new("/"), "1.37.2").err().unwrap();
+        let error =
+            Go::find_in([PathBuf::from("/nowhere")].into_iter(), Path::new("/"), "Kubernetes 1.37.2").err().unwrap();
         let text = error.to_string();
         assert!(text.contains("`go` was not found") && text.contains("Install Go 1.26 or later"), "{text}");
     }
@@ -97,7 +102,7 @@ mod tests {
             "[ \"$PWD\" = / ] && echo go1.22.1 && exit; echo 'go.mod requires go >= 1.26.0' >&2; exit 1",
         );
         for (folder, found) in [(old, "go1.19.8"), (refusing, "go1.22.1")] {
-            let error = Go::find_in([folder.clone()].into_iter(), &folder, "1.37.2").err().unwrap();
+            let error = Go::find_in([folder.clone()].into_iter(), &folder, "Kubernetes 1.37.2").err().unwrap();
             let text = error.to_string();
             assert!(text.starts_with(&format!("{found} is too old")) && text.contains("1.26"), "{text}");
             std::fs::remove_dir_all(folder).unwrap();

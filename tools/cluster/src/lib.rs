@@ -2,7 +2,8 @@
 //!
 //! [`build`] makes etcd, kube-apiserver, kube-controller-manager, kubectl and helm from their Go modules, once per
 //! machine. [`Cluster::start`] starts a cluster of its own on loopback within seconds; it ends with the value, or with
-//! the process that holds it, however that ends. There are no nodes: Pods are stored but never run.
+//! the process that holds it, however that ends. There are no nodes: Pods are stored but never run. [`mailpit`] is a mail
+//! server that shows what it was sent.
 //!
 //! ```no_run
 //! use lockbox_cluster::{Cluster, Options, output};
@@ -27,6 +28,7 @@ mod cluster;
 mod error;
 mod go;
 mod guard;
+pub mod mailpit;
 pub mod named;
 mod options;
 mod port;
@@ -36,6 +38,7 @@ mod user;
 mod version;
 
 pub use binaries::build;
+pub use certificates::Loopback;
 pub use cluster::Cluster;
 pub use error::Error;
 pub use options::{AuditLevel, Garbage, Options};

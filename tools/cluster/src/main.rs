@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use lockbox_cluster::named::{self, Claim};
-use lockbox_cluster::{AuditLevel, Cluster, Error, Garbage, Options, User, Version, build, cache};
+use lockbox_cluster::{AuditLevel, Cluster, Error, Garbage, Options, User, Version, build, cache, mailpit};
 
 /// How long another process may take to start or end the cluster whose name is wanted.
 const SETTLED_WITHIN: Duration = Duration::from_mins(3);
@@ -28,7 +28,7 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Action {
-    /// Build what is not built yet (both versions when none is named) and print the folders.
+    /// Build what is not built yet and print the folders: both versions and Mailpit when no version is named.
     Build {
         /// `1.37` (or `newest`) or `1.33` (or `oldest`); may be given several times.
         #[arg(long = "kubernetes", short = 'k', value_name = "VERSION")]
@@ -139,9 +139,12 @@ fn main() -> ExitCode {
 fn run(action: Action) -> Result<ExitCode, Error> {
     match action {
         Action::Build { versions } => {
-            let versions = if versions.is_empty() { Version::ALL.to_vec() } else { versions };
-            for version in versions {
+            let all = versions.is_empty();
+            for version in if all { Version::ALL.to_vec() } else { versions } {
                 say(&build(version)?.display().to_string());
+            }
+            if all {
+                say(&mailpit::build()?.display().to_string());
             }
         }
         Action::Up { name, settings } => up(&name.name, &settings)?,
