@@ -470,7 +470,10 @@ fn effect(scene: &Scene<'_>) -> Vec<Block> {
             Scope::Tenant => "On every object of these kinds in the cluster:",
         },
     }));
-    blocks.push(Block::List { items: effect.rules.iter().take(96).map(rule).collect() });
+    let (notes, rules): (Vec<_>, Vec<_>) =
+        effect.rules.iter().take(96).map(rule).partition(|text| text.starts_with("Note: "));
+    blocks.push(Block::List { items: rules });
+    blocks.extend(notes.into_iter().map(|note| words(note + ".")));
     if !effect.reasons.is_empty() {
         blocks.push(words("Your administrator allows more than reading, and gave this reason:"));
         blocks.push(Block::List { items: effect.reasons.iter().take(8).map(|text| isolated(&shown(text, 600))).collect() });
@@ -515,7 +518,7 @@ fn next(scene: &Scene<'_>, side: Side, audience: Option<Audience>, commands: &Co
         }
         MessageKind::EndOverdue if side == Side::Customer => {
             blocks.push(heading("What to do"));
-            blocks.push(words("Ask a cluster administrator to remove what refuses the deletion: the record above quotes it. Until the access is gone, restart nothing and hand out nothing that the engineer could use. Lockbox tells you when it has ended."));
+            blocks.push(words("Ask a cluster administrator to remove what refuses the deletion: the record above quotes it. Until it is gone, count on the engineer still having the access described above. Lockbox tells you when it has ended."));
         }
         MessageKind::Denied if side == Side::Requester => {
             blocks.push(words("Talk to the approver before you create a new request."));
