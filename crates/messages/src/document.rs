@@ -110,7 +110,7 @@ pub(crate) fn of(scene: &Scene<'_>, side: Side, audience: Option<Audience>) -> D
     let asks =
         matches!(scene.kind(), MessageKind::ApprovalAsked | MessageKind::InternalApprovalAsked | MessageKind::Reminder);
     blocks.extend(said(scene, side));
-    blocks.push(Block::Facts { rows: facts(scene, asks) });
+    blocks.push(Block::Facts { rows: facts(scene, side, asks) });
     let is_told_why = asks
         || matches!(scene.kind(), MessageKind::Excluded)
         || (side == Side::Customer
@@ -122,12 +122,12 @@ pub(crate) fn of(scene: &Scene<'_>, side: Side, audience: Option<Audience>) -> D
         || (side == Side::Customer
             && matches!(scene.kind(), MessageKind::Approved | MessageKind::AccessBegan | MessageKind::EndOverdue));
     if is_told_effect {
-        blocks.extend(effect(scene));
+        blocks.extend(effect(scene, side));
     }
     let commands = Commands::of(scene, side);
     blocks.extend(next(scene, side, audience, &commands));
     if side == Side::Customer && let Some(url) = links::portal(scene) {
-        let about = if asks { "What waits for you, and this request, after signing in:" } else { "All requests, after signing in:" };
+        let about = if asks { "To see everything that waits for you, sign in at:" } else { "To see all requests, sign in at:" };
         blocks.push(Block::Link { about: about.into(), url });
     }
     Document { subject: subject::of(scene, side), blocks, footer: footer(scene, side, audience) }
@@ -143,6 +143,8 @@ pub(crate) fn lead(scene: &Scene<'_>, side: Side) -> String {
         .and_then(|status| status.access_until)
         .map(|until| format!(" until {}", scene.time(until)))
         .unwrap_or_default();
+    let doer = scene.entry().filter(|entry| entry.actor != names::LOCKBOX);
+    let doer = doer.map(|entry| format!(" by {}", person(&entry.actor, NAME))).unwrap_or_default();
     let mine = side == Side::Requester;
     let request = if mine { format!("Your request for {what}") } else { format!("The request of {who} for {what}") };
     match scene.kind() {
@@ -156,16 +158,16 @@ pub(crate) fn lead(scene: &Scene<'_>, side: Side) -> String {
         MessageKind::Reminder => format!("{who} still waits for your decision on {what}. Please decide{by}."),
         MessageKind::Approved if scene.action() == Some(AuditAction::AutoApproveLockboxRequest) => format!(
             "{request} was approved by just-in-time rules: it reaches no customer data, so no approver was asked.{}",
-            lasts(&until)
+            lasts(scene, &until)
         ),
-        MessageKind::Approved => format!("{request} is approved.{}", lasts(&until)),
-        MessageKind::Denied => format!("{request} was denied. No access was granted."),
+        MessageKind::Approved => format!("{request} was approved by {}.{}", approved_by(scene), lasts(scene, &until)),
+        MessageKind::Denied => format!("{request} was denied{doer}. No access was granted."),
         MessageKind::Rejected => match scene.action() {
             Some(AuditAction::SkipLockboxRequest) => {
                 format!("{request} is not processed by Lockbox. The customer was not asked, and no access was granted.")
             }
             Some(AuditAction::DenyInternally) => {
-                format!("{request} was denied by one of the provider's own approvers. The customer was not asked.")
+                format!("{request} was denied{doer}, for the provider. The customer was not asked.")
             }
             _ => format!("{request} was rejected. The customer was not asked, and no access was granted."),
         },
@@ -192,14 +194,14 @@ pub(crate) fn lead(scene: &Scene<'_>, side: Side) -> String {
         }
         MessageKind::AccessRevoked => {
             let whose = if mine { "Your".to_owned() } else { format!("{who} no longer has access: the") };
-            format!("{whose} {what} was ended early.")
+            format!("{whose} {what} was ended early{doer}.")
         }
         MessageKind::AccessFailed => format!("{request} was approved, but access could not be granted. Nobody has access by it."),
         MessageKind::EndOverdue if mine => format!(
-            "Your {what} should have ended, and has not: the cluster refuses to remove it. Please stop using it. Lockbox keeps trying to end it."
+            "Your {what} should have ended, and has not: Lockbox could not remove it. Please stop using it. Lockbox keeps trying."
         ),
         MessageKind::EndOverdue => format!(
-            "The {what} of {who} should have ended, and has not: the cluster refuses to remove it. {who} can still use it. Lockbox keeps trying to end it."
+            "The {what} of {who} should have ended, and has not: Lockbox could not remove it. {who} can still use it. Lockbox keeps trying."
         ),
         MessageKind::Excluded => format!(
             "{who} recorded an exclusion for {place}: {}. Nobody is asked to decide, and Lockbox grants nothing for it. What the provider does outside Lockbox is not limited or ended by Lockbox.",
@@ -215,8 +217,26 @@ pub(crate) fn lead(scene: &Scene<'_>, side: Side) -> String {
     }
 }
 
-fn lasts(until: &str) -> String {
-    if until.is_empty() { String::new() } else { format!(" Access begins in a moment and lasts{until} at most.") }
+/// Who approved, in the order in which they did.
+fn approved_by(scene: &Scene<'_>) -> String {
+    let names: Vec<_> = scene
+        .status()
+        .iter()
+        .flat_map(|status| &status.history)
+        .filter(|entry| entry.action == AuditAction::ApproveLockboxRequest)
+        .map(|entry| person(&entry.actor, NAME))
+        .collect();
+    list(&names, 300)
+}
+
+/// How long approved access lasts, while it does.
+fn lasts(scene: &Scene<'_>, until: &str) -> String {
+    match scene.phase() {
+        _ if until.is_empty() => String::new(),
+        Phase::Approved => format!(" Access begins in a moment and lasts{until} at the latest."),
+        Phase::AccessGranted => format!(" Access lasts{until} at the latest."),
+        _ => String::new(),
+    }
 }
 
 fn began(scene: &Scene<'_>, mine: bool, who: &str, what: &str, until: &str) -> String {
@@ -234,17 +254,20 @@ fn began(scene: &Scene<'_>, mine: bool, who: &str, what: &str, until: &str) -> S
 fn said(scene: &Scene<'_>, side: Side) -> Vec<Block> {
     let Some(entry) = scene.entry() else { return vec![] };
     let mut blocks = vec![];
-    // What is asked for is told from the request itself, and access that began from its times.
-    let is_told = matches!(
-        scene.kind(),
-        MessageKind::ApprovalAsked | MessageKind::InternalApprovalAsked | MessageKind::AccessBegan | MessageKind::Excluded
-    );
-    if !is_told {
-        let about = match scene.kind() {
-            MessageKind::Rejected | MessageKind::AccessFailed => "Why, in the words of the record:",
-            _ => "The record says:",
-        };
-        blocks.push(Block::Quote { who: about.into(), text: shown(&entry.message, 512) });
+    // What a person did is told by the first sentence and their reason; what Lockbox did has its own reason.
+    let has_more = match scene.kind() {
+        MessageKind::Approved
+        | MessageKind::Rejected
+        | MessageKind::Expired
+        | MessageKind::Cancelled
+        | MessageKind::AccessRevoked
+        | MessageKind::AccessFailed => entry.actor == names::LOCKBOX,
+        MessageKind::EndOverdue => true,
+        _ => false,
+    };
+    let is_told = entry.action == AuditAction::ExpireLockboxRequest;
+    if has_more && !is_told {
+        blocks.push(Block::Quote { who: "Why, in the words of the record:".into(), text: shown(&entry.message, 512) });
     }
     if let Some(reason) = reason(scene, entry) {
         let by = if side == Side::Requester && scene.is_by_requester() {
@@ -270,15 +293,18 @@ fn reason<'a>(scene: &Scene<'_>, entry: &'a Entry) -> Option<&'a str> {
     (reason != scene.spec().justification).then_some(reason)
 }
 
-fn facts(scene: &Scene<'_>, asks: bool) -> Vec<Fact> {
+fn facts(scene: &Scene<'_>, side: Side, asks: bool) -> Vec<Fact> {
     let (spec, status) = (scene.spec(), scene.status());
+    let is_exclusion = scene.kind() == MessageKind::Excluded;
     let mut rows = vec![];
-    let mut who = fact("Who asks", scene.who(256));
-    if let Some(spelled) = spelled_out(&spec.requester.username, 512) {
-        who.lines.push(format!("This name has letters outside ASCII, and may look like another one: {spelled}"));
+    if side != Side::Requester {
+        let mut who = fact(if is_exclusion { "Recorded by" } else { "Who asks" }, scene.who(256));
+        if let Some(spelled) = spelled_out(&spec.requester.username, 512) {
+            who.lines.push(format!("This name has letters outside ASCII, and may look like another one: {spelled}"));
+        }
+        rows.push(who);
     }
-    rows.push(who);
-    rows.push(fact("Access", format!("{} (service {})", scene.level(63), isolated(&shown(&spec.service, 63)))));
+    rows.push(fact(if is_exclusion { "Concerns" } else { "Access" }, format!("{} (service {})", scene.level(63), isolated(&shown(&spec.service, 63)))));
     rows.push(fact(
         "Where",
         match spec.scope {
@@ -292,7 +318,7 @@ fn facts(scene: &Scene<'_>, asks: bool) -> Vec<Fact> {
         None => vec!["all that the access level covers there".to_owned()],
     };
     rows.push(Fact { label: "Objects", lines: objects, link: None });
-    rows.extend(ticket(scene));
+    rows.extend(ticket(scene, side));
     let Some(status) = status else { return rows };
     if asks {
         if let Some(duration) = status.duration.or(spec.duration) {
@@ -321,17 +347,17 @@ fn facts(scene: &Scene<'_>, asks: bool) -> Vec<Fact> {
 }
 
 /// The ticket and the incident, as the provider states them.
-fn ticket(scene: &Scene<'_>) -> Vec<Fact> {
+fn ticket(scene: &Scene<'_>, side: Side) -> Vec<Fact> {
     let spec = scene.spec();
     let mut rows = vec![];
     if let Some(ticket) = &spec.support_request {
         let number = isolated(&shown(&ticket.id, 64));
         rows.push(Fact { label: "Ticket", lines: vec![number], link: links::ticket(spec, scene.settings) });
-        if let Some(by) = &ticket.opened_by {
+        if let Some(by) = ticket.opened_by.as_ref().filter(|_| side != Side::Requester) {
             let at = ticket.opened_at.map(|at| format!(", {}", scene.time(at))).unwrap_or_default();
             rows.push(fact("Opened by", format!("{}{at}", person(by, NAME))));
         }
-        if let Some(engineer) = &ticket.assigned_to {
+        if let Some(engineer) = ticket.assigned_to.as_ref().filter(|_| side != Side::Requester) {
             rows.push(fact("Assigned to", person(engineer, NAME)));
         }
     }
@@ -416,14 +442,11 @@ fn why(scene: &Scene<'_>) -> Vec<Block> {
     }
     if let Some(escalation) = &spec.escalation {
         let assigned = spec.support_request.as_ref().and_then(|ticket| ticket.assigned_to.as_ref());
-        let instead = assigned
-            .map(|assigned| format!(", and not {}, whom the ticket is assigned to", person(assigned, NAME)))
-            .unwrap_or_default();
+        let assigned = assigned
+            .map(|assigned| format!("The ticket is assigned to {}, and was escalated", person(assigned, NAME)))
+            .unwrap_or_else(|| "Escalated".to_owned());
         blocks.push(Block::Quote {
-            who: format!(
-                "Why {who} asks{instead}. It was escalated to {}. As {who} states it:",
-                inline(&escalation.team, NAME)
-            ),
+            who: format!("{assigned} to {}. Why, as {who} states it:", inline(&escalation.team, NAME)),
             text: shown(&escalation.reason, 1024),
         });
     }
@@ -444,7 +467,7 @@ fn why(scene: &Scene<'_>) -> Vec<Block> {
 }
 
 /// What the access can do. Nothing of it is cut: nobody is shown less than what is granted.
-fn effect(scene: &Scene<'_>) -> Vec<Block> {
+fn effect(scene: &Scene<'_>, side: Side) -> Vec<Block> {
     let Some(effect) = scene.status().and_then(|status| status.effect.as_ref()) else { return vec![] };
     // Kinds belong to the customer's roles; names of objects are the engineer's choice, and may look like a host.
     let hosts: Vec<_> = scene
@@ -475,7 +498,8 @@ fn effect(scene: &Scene<'_>) -> Vec<Block> {
     blocks.push(Block::List { items: rules });
     blocks.extend(notes.into_iter().map(|note| words(note + ".")));
     if !effect.reasons.is_empty() {
-        blocks.push(words("Your administrator allows more than reading, and gave this reason:"));
+        let administrator = if side == Side::Customer { "Your" } else { "The customer's" };
+        blocks.push(words(format!("{administrator} administrator allows more than reading, and gave this reason:")));
         blocks.push(Block::List { items: effect.reasons.iter().take(8).map(|text| isolated(&shown(text, 600))).collect() });
     }
     if !effect.left_out.is_empty() {
@@ -518,11 +542,15 @@ fn next(scene: &Scene<'_>, side: Side, audience: Option<Audience>, commands: &Co
         }
         MessageKind::EndOverdue if side == Side::Customer => {
             blocks.push(heading("What to do"));
-            blocks.push(words("Ask a cluster administrator to remove what refuses the deletion: the record above quotes it. Until it is gone, count on the engineer still having the access described above. Lockbox tells you when it has ended."));
+            blocks.push(words("Ask a cluster administrator to remove what refuses the deletion: the record above quotes it. Until then, assume that the engineer can still do all of the above. Lockbox tells you when the access has ended."));
         }
         MessageKind::Denied if side == Side::Requester => {
-            blocks.push(words("Talk to the approver before you create a new request."));
+            blocks.push(words("Talk to them before you create a new request."));
         }
+        MessageKind::Rejected if side == Side::Requester && scene.action() == Some(AuditAction::DenyInternally) => {
+            blocks.push(words("Talk to them before you create a new request."));
+        }
+        MessageKind::Rejected if scene.action() == Some(AuditAction::SkipLockboxRequest) => {}
         MessageKind::Rejected | MessageKind::AccessFailed if side == Side::Requester => {
             blocks.push(words("Fix what the record names, and then create a new request."));
         }
@@ -566,7 +594,7 @@ fn footer(scene: &Scene<'_>, side: Side, audience: Option<Audience>) -> Vec<Stri
     if side == Side::Customer {
         lines.push("No link in this message approves, denies or ends anything, and Lockbox never asks for a password.".to_owned());
     }
-    lines.push("What others wrote has a bar at its left. Links and hosts in it are broken up on purpose (hxxps://, [.]).".to_owned());
+    lines.push("Text behind a bar is quoted. Links in it are broken up on purpose (hxxps://, [.]).".to_owned());
     if audience == Some(Audience::Alternates) {
         lines.push("You get this because your address is an alternate address in the settings of Lockbox or in a role assignment.".to_owned());
     }

@@ -1,6 +1,6 @@
 //! Subjects: one line that begins with what to do, or with what happened.
 
-use lockbox_api::{AuditAction, Circumstance, MessageKind, Phase};
+use lockbox_api::{AuditAction, Circumstance, MessageKind};
 use lockbox_lifecycle::text::clip;
 
 use crate::{
@@ -25,7 +25,8 @@ pub(crate) fn of(scene: &Scene<'_>, side: Side) -> String {
         Some(deadline) => format!("{prefix} by {}{suffix}", times::utc(deadline)),
         None => format!("{prefix}{suffix}"),
     };
-    let until = scene.status().and_then(|status| status.access_until).map(times::utc);
+    let lives = !scene.phase().is_terminal();
+    let until = scene.status().and_then(|status| status.access_until).filter(|_| lives).map(times::utc);
     let until = until.map(|until| format!(" until {until}")).unwrap_or_default();
     let mine = side == Side::Requester;
     let text = match scene.kind() {
@@ -49,13 +50,8 @@ pub(crate) fn of(scene: &Scene<'_>, side: Side) -> String {
         MessageKind::Expired => format!("Expired undecided: {level} in {place} for {who}{number}"),
         MessageKind::Cancelled if mine => format!("Cancelled: your request for {level} in {place}{number}"),
         MessageKind::Cancelled => format!("Cancelled: {who} no longer asks for {level} in {place}{number}"),
-        MessageKind::AccessBegan if scene.entry().is_some_and(|entry| entry.phase == Phase::Approved) => {
-            if mine {
-                format!("Access already ended: {level} in {place}{number}")
-            } else {
-                format!("Access already ended: {who} briefly had {level} in {place}{number}")
-            }
-        }
+        MessageKind::AccessBegan if !lives && mine => format!("Access began and has ended: {level} in {place}{number}"),
+        MessageKind::AccessBegan if !lives => format!("Access began and has ended: {who} had {level} in {place}{number}"),
         MessageKind::AccessBegan if mine => format!("You have access{until}: {level} in {place}{number}"),
         MessageKind::AccessBegan => format!("Access began: {who} has {level} in {place}{until}{number}"),
         MessageKind::AccessEnded if mine => format!("Access ended: your {level} in {place}{number}"),
