@@ -65,7 +65,7 @@ pub(crate) enum Block {
     Command {
         /// What it does.
         about: String,
-        /// The command, on one line.
+        /// The command, on one line or two.
         line: String,
     },
     /// A link that may be followed.
@@ -101,7 +101,8 @@ fn fact(label: &'static str, line: impl Into<String>) -> Fact {
 }
 
 fn command(about: impl Into<String>, line: Option<String>) -> Option<Block> {
-    line.map(|line| Block::Command { about: about.into(), line })
+    // Two lines, as a shell takes them.
+    line.map(|line| Block::Command { about: about.into(), line: line.replacen(" -p '", " \\\n  -p '", 1) })
 }
 
 /// The message about a scene, for an audience; or for a webhook, which is nobody's in particular.

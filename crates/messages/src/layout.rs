@@ -39,12 +39,9 @@ pub(crate) fn quote(text: &str) -> String {
     if text.is_empty() { BAR.trim_end().to_owned() } else { wrapped(&text, BAR, BAR) }
 }
 
-/// A command over several lines, as a shell takes it.
+/// A command, set off from what is said of it.
 fn command(line: &str) -> String {
-    match line.split_once(" -p '") {
-        Some((head, tail)) => format!("    {head} \\\n      -p '{tail}"),
-        None => format!("    {line}"),
-    }
+    line.lines().map(|line| format!("    {line}")).collect::<Vec<_>>().join("\n")
 }
 
 /// A document as plain text, with lines of at most 76 columns but for links and commands.
