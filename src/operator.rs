@@ -41,7 +41,7 @@ use crate::{
     },
     http::{self, Readiness},
     metrics::Metrics,
-    outbox::Outbox,
+    outbox::{self, Outbox, Postman},
 };
 use lockbox_api::{LockboxRequest, LockboxSettings, Phase, RoleAssignment, names};
 use lockbox_lifecycle::Channels;
@@ -89,7 +89,13 @@ pub async fn run(client: Client, config: Config, stop: impl Future<Output = ()>)
     let (concurrency, home) = (cluster.config().concurrency, cluster.config().tenant_namespace.clone());
     let policies = policies(&client);
     let (watches, streams) = Watches::new(&client);
-    let outbox = Outbox::new(Channels::default(), watches.changes.clone(), metrics);
+    let offered = cluster.config().notifications.clone();
+    let channels = offered.as_ref().map_or_else(Channels::default, |offered| Channels {
+        mail: offered.smtp.is_some(),
+        // Which there are, the settings say; their addresses are in the mounted Secret.
+        webhooks: true,
+    });
+    let outbox = Outbox::new(channels, watches.changes.clone(), metrics);
     let context = Arc::new(Context {
         cluster,
         settings: watches.settings.clone(),
@@ -125,6 +131,16 @@ pub async fn run(client: Client, config: Config, stop: impl Future<Output = ()>)
         }
     };
     let sweeps = sweep::run(context.clone());
+    let telling = {
+        let (outbox, context, ready) = (outbox.clone(), context.clone(), ready.clone());
+        async move {
+            ready.await;
+            match offered {
+                Some(offered) => outbox::run(outbox, context, Arc::new(Postman::new(offered))).await,
+                None => future::pending().await,
+            }
+        }
+    };
     let told = {
         let context = context.clone();
         async move { context.gone.run(&context.cluster).await }
@@ -136,7 +152,7 @@ pub async fn run(client: Client, config: Config, stop: impl Future<Output = ()>)
         changes: watches.changes.clone(),
     };
     let people = ready.then(|()| people.run());
-    let background = future::join5(streams.pump, people, sweeps, trials, told);
+    let background = future::join(future::join5(streams.pump, people, sweeps, trials, told), telling);
 
     let mut reconcilers = Box::pin(reconcilers);
     tokio::select! {

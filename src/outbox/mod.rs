@@ -8,6 +8,7 @@
 //! the open requests: of a message its id, its counts and one line of trouble; its text is made when it is sent.
 
 mod lane;
+mod postman;
 mod worker;
 
 use std::{
@@ -25,6 +26,7 @@ use crate::{
     metrics::Metrics,
 };
 use lane::Lanes;
+pub use postman::Postman;
 pub use worker::{Carrier, Outcome, Parcel, run};
 
 /// Bytes of a destination's words that are kept.

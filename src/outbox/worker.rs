@@ -2,7 +2,7 @@
 //! take down what came of it.
 
 use std::{
-    collections::{BTreeMap, HashSet},
+    collections::{BTreeSet, HashSet},
     hash::{BuildHasher as _, BuildHasherDefault, DefaultHasher, RandomState},
     sync::Arc,
     time::Duration,
@@ -69,11 +69,11 @@ pub trait Carrier: Send + Sync + 'static {
 /// Carries messages until it is stopped.
 pub async fn run(outbox: Arc<Outbox>, context: Arc<Context>, carrier: Arc<dyn Carrier>) {
     let worker = Arc::new(Worker { outbox: outbox.clone(), context, carrier, random: RandomState::new() });
-    let mut lanes = BTreeMap::new();
+    let mut lanes = BTreeSet::new();
     let mut running = FuturesUnordered::new();
     loop {
         for (lane, queue) in outbox.lanes.open() {
-            if lanes.insert(lane.clone(), ()).is_none() {
+            if lanes.insert(lane.clone()) {
                 for _ in 0..AT_ONCE {
                     running.push(worker.clone().serve(lane.clone(), queue.clone()));
                 }

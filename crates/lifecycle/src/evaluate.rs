@@ -479,7 +479,7 @@ fn check_ticket(request: &LockboxRequestSpec, settings: &LockboxSettingsSpec) ->
 
 /// The host of a URL by RFC 3986. Browsers go beyond it (they take `\` for `/`, and leave out tabs and line breaks): a
 /// URL that needs them has none here.
-fn host_of(url: &str) -> Option<String> {
+pub fn host_of(url: &str) -> Option<String> {
     url.parse::<Uri>().ok()?.host().map(str::to_owned)
 }
 
