@@ -121,6 +121,7 @@ if [ "$CLUSTER" = own ]; then
   cat <<T
   eval "\$($tool env $NAME)"                          # kubectl and helm for this cluster, as its administrator
   export KUBECONFIG=\$($tool kubeconfig $NAME --user alice@contoso.example)     # or as somebody else
+  export KUBECONFIG=\$($tool kubeconfig $NAME --user kim@provider.example --group provider:engineers --group provider:secure-workstations)
 T
 fi
 cat <<T

@@ -159,7 +159,7 @@ fn the_requester_withdraws_or_gives_back_and_an_approver_revokes_each_at_once() 
             &kim,
             json!({"release": {"reason": "done"}}),
             "Completed",
-            "kim@provider.example gave the access back.",
+            "kim@provider.example returned access.",
         ),
         (
             "revoked",

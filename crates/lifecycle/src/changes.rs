@@ -93,7 +93,8 @@ pub fn changed(before: &[RecordedField], now: &[RecordedField]) -> Vec<String> {
 fn how(old: Option<&String>, new: Option<&String>) -> String {
     let (old, new) = match (old, new) {
         (Some(old), Some(new)) => (old, new),
-        (None, Some(new)) => return if is_list(new) { ": added".into() } else { format!(": added, {}", shown(new)) },
+        (None, Some(new)) if is_list(new) || is_digest(new) => return ": added".into(),
+        (None, Some(new)) => return format!(": added, {new}"),
         (_, None) => return ": removed".into(),
     };
     if !is_list(old) && !is_list(new) {
@@ -136,7 +137,11 @@ fn is_list(value: &str) -> bool {
 
 /// A digest says nothing to a reader.
 fn shown(value: &str) -> &str {
-    if value.len() == 16 && value.bytes().all(|byte| byte.is_ascii_hexdigit()) { "other" } else { value }
+    if is_digest(value) { "other" } else { value }
+}
+
+fn is_digest(value: &str) -> bool {
+    value.len() == 16 && value.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
 #[cfg(test)]
@@ -188,6 +193,11 @@ mod tests {
         assert_eq!(
             between(|spec| spec["services"] = json!([{"name": "Shop", "stage": "Preview"}])),
             ["services: added"]
+        );
+        assert_eq!(
+            between(|spec| spec["stop"] = json!({"before": "2026-11-29T12:00:00Z", "reason": "incident 7"})),
+            ["stop.before: added, 2026-11-29T12:00:00Z", "stop.reason: added"],
+            "a digest stands for the reason, and says nothing to a reader"
         );
     }
 

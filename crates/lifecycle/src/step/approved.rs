@@ -100,7 +100,7 @@ fn obstacle(approval: &Approval<'_>, facts: &Facts<'_>, now: Moment) -> Result<G
 fn granted(plan: &GrantPlan) -> Move {
     let (user, until) = (plan.user(), text(plan.until()));
     let message = format!(
-        "{user} has access until {until}. It ends by itself, when {user} gives it back (spec.release), or when the customer revokes it (spec.revocation)."
+        "{user} has access until {until}. It ends by itself, when {user} returns it (spec.release), or when the customer revokes it (spec.revocation)."
     );
     let entry = Entry::of(AuditAction::GrantAccess).saying(format!("{user} has access until {until}"));
     Move::new(To::AccessGranted, Why::new(Reason::Granted, message), entry)

@@ -123,7 +123,7 @@ pub(super) fn end_early(end: &Early<'_>) -> Move {
         Early::Released(ending) => Move::end(
             Phase::Completed,
             Reason::Released,
-            format!("{} gave the access back.", ending.by),
+            format!("{} returned access.", ending.by),
             Entry::by(AuditAction::CompleteAccess, &ending.by, ending.reason.clone()),
         ),
         Early::Revoked(ending) => {
