@@ -2,6 +2,7 @@
 
 mod explain;
 mod notice;
+mod review;
 
 use std::{io::IsTerminal as _, net::SocketAddr, path::PathBuf, process::ExitCode};
 
@@ -55,6 +56,18 @@ enum Command {
     ///
     /// The exit code is 0 when the other side has taken the message, 1 when it has not, 2 when the command makes no sense.
     Notify(notice::Notice),
+    /// Show what was done with an access, from audit logs, without a cluster.
+    ///
+    /// For clusters whose API server cannot send its audit stream to the operator: reads the log that it wrote or that
+    /// the cloud exported, and one or several LockboxRequests with their status. Shows for each access whether the log
+    /// covers its time, what was done by it, sessions, what was refused, what the same person did by other rights, and what
+    /// was left behind. A call belongs to an access when the event's annotation authorization.k8s.io/reason names the
+    /// access's binding. The exit code is 0 when the logs cover the time of every access, 1 when they do not, 2 when
+    /// something cannot be read.
+    ///
+    /// Example: kubectl get lbr sr-4711 -n contoso-prod -o yaml > request.yaml; lockbox-operator activity --request
+    /// request.yaml --audit-log /var/log/kubernetes/audit.log
+    Activity(review::Review),
     /// Write shell completions to standard output.
     ///
     /// For bash: lockbox-operator completion bash > /etc/bash_completion.d/lockbox-operator
@@ -157,6 +170,7 @@ fn main() -> ExitCode {
         Command::Crds { out } => crds::write(out.as_deref()).map(|()| ExitCode::SUCCESS).map_err(Into::into),
         Command::Explain(arguments) => return arguments.run(),
         Command::Notify(arguments) => return arguments.run(),
+        Command::Activity(arguments) => return arguments.run(),
         Command::Completion { shell } => {
             clap_complete::generate(shell, &mut Arguments::command(), "lockbox-operator", &mut std::io::stdout());
             Ok(ExitCode::SUCCESS)
