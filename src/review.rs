@@ -237,11 +237,8 @@ impl Reader {
 
     fn read(&mut self, path: &Path) -> Result<(), Error> {
         let file = |error| Error::File(path.to_owned(), error);
-        let input: Box<dyn Read> = if path == Path::new("-") {
-            Box::new(io::stdin())
-        } else {
-            Box::new(File::open(path).map_err(file)?)
-        };
+        let input: Box<dyn Read> =
+            if path == Path::new("-") { Box::new(io::stdin()) } else { Box::new(File::open(path).map_err(file)?) };
         let mut input = BufReader::with_capacity(1 << 18, input);
         let mut line = vec![];
         // The first line says whether each line is a value of its own, or all of it is one.

@@ -77,9 +77,8 @@ impl Access {
     /// How a call belongs to this access; none where it does not.
     pub fn belongs(&self, call: &Call) -> Option<Belongs> {
         let binding = Binding::of(&call.reason);
-        let by_this = binding.is_some_and(|binding| {
-            binding.request() == Some(&self.uid) && binding.is_in(self.scope, &self.namespace)
-        });
+        let by_this = binding
+            .is_some_and(|binding| binding.request() == Some(&self.uid) && binding.is_in(self.scope, &self.namespace));
         if by_this {
             return Some(if call.is_refused() { Belongs::Refused } else { Belongs::ThisAccess });
         }
@@ -116,9 +115,10 @@ impl Account {
     /// A new one. What a status has recorded of the same access is gone on with.
     pub fn new(access: Access, recorded: Option<&Activity>) -> Self {
         let recorded = recorded.filter(|activity| activity.coverage != Coverage::None);
-        let resumed =
-            recorded.map(|activity| Resumed { until: activity.until, was_partial: activity.coverage == Coverage::Partial });
-        let left = recorded.map_or_else(Left::default, |activity| Left::recorded(&activity.residue, activity.more_residue));
+        let resumed = recorded
+            .map(|activity| Resumed { until: activity.until, was_partial: activity.coverage == Coverage::Partial });
+        let left =
+            recorded.map_or_else(Left::default, |activity| Left::recorded(&activity.residue, activity.more_residue));
         Self { access, activity: recorded.cloned().unwrap_or_default(), left, open: VecDeque::new(), resumed }
     }
 
@@ -306,7 +306,11 @@ impl Account {
             missing.push(format!("nothing came between {} and {}", moment_text(*begin), moment_text(*end)));
         }
         if let Some(to) = access.to.filter(|to| until < *to) {
-            missing.push(format!("it was heard until {} only, and the access ended at {}", moment_text(until), moment_text(to)));
+            missing.push(format!(
+                "it was heard until {} only, and the access ended at {}",
+                moment_text(until),
+                moment_text(to)
+            ));
         }
         if stream.lost > 0 {
             missing.push(format!("{} events of it could not be read or kept", stream.lost));
@@ -315,13 +319,26 @@ impl Account {
         activity.until = Some(whole_seconds(access.to.map_or(until, |to| until.min(to))));
         let nothing = until < access.from || from > end;
         (activity.coverage, activity.message) = if nothing {
-            (Coverage::None, "The API server's audit stream does not cover the time of this access: what was done is not known.".into())
+            (
+                Coverage::None,
+                "The API server's audit stream does not cover the time of this access: what was done is not known."
+                    .into(),
+            )
         } else if missing.is_empty() {
-            let end = if access.to.is_some() { "from its beginning to its end" } else { "from its beginning on, so far" };
-            (Coverage::Covered, format!("The API server's audit stream covers this access {end}. What is typed into a shell is not in it."))
+            let end =
+                if access.to.is_some() { "from its beginning to its end" } else { "from its beginning on, so far" };
+            (
+                Coverage::Covered,
+                format!(
+                    "The API server's audit stream covers this access {end}. What is typed into a shell is not in it."
+                ),
+            )
         } else {
             let missing = clip(&missing.join("; "), LONGEST_TEXT - 100);
-            (Coverage::Partial, format!("The API server's audit stream does not cover the whole time of this access: {missing}."))
+            (
+                Coverage::Partial,
+                format!("The API server's audit stream does not cover the whole time of this access: {missing}."),
+            )
         };
     }
 }
@@ -338,9 +355,8 @@ fn span(first: &mut Option<Moment>, last: &mut Option<Moment>, at: Moment) {
 /// Counts a call under its operation. Returns false where there is no room for another one.
 fn operation(operations: &mut Vec<Operation>, call: &Call, at: Moment) -> bool {
     let what = call.what();
-    let known = operations
-        .iter_mut()
-        .find(|one| (&one.verb, &one.group, &one.resource) == (&call.verb, &call.group, &what));
+    let known =
+        operations.iter_mut().find(|one| (&one.verb, &one.group, &one.resource) == (&call.verb, &call.group, &what));
     if let Some(known) = known {
         known.count += 1;
         span(&mut known.first, &mut known.last, at);
@@ -364,9 +380,11 @@ fn object(objects: &mut Vec<TouchedObject>, call: &Call, at: Moment) -> bool {
     if call.name.is_empty() || call.resource.is_empty() {
         return true;
     }
-    let verb = if call.subresource.is_empty() { call.verb.clone() } else { format!("{} {}", call.verb, call.subresource) };
+    let verb =
+        if call.subresource.is_empty() { call.verb.clone() } else { format!("{} {}", call.verb, call.subresource) };
     let known = objects.iter_mut().find(|one| {
-        (&one.group, &one.resource, &one.namespace, &one.name) == (&call.group, &call.resource, &call.namespace, &call.name)
+        (&one.group, &one.resource, &one.namespace, &one.name)
+            == (&call.group, &call.resource, &call.namespace, &call.name)
     });
     if let Some(known) = known {
         known.count += 1;

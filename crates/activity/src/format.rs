@@ -93,6 +93,16 @@ pub fn read(line: &str, format: Format) -> Result<Vec<Call>, Unreadable> {
     read_to(line, format, DEEPEST)
 }
 
+/// Reads the calls of what an API server posts: an `EventList` whose length the caller has bounded.
+pub fn read_list(body: &[u8]) -> Result<Vec<Call>, Unreadable> {
+    let head: Head = serde_json::from_slice(body).map_err(|_| Unreadable::Json)?;
+    if !head.is_of_audit() || head.kind.0 != "EventList" {
+        return Err(Unreadable::Other);
+    }
+    let list: EventList = serde_json::from_slice(body).map_err(|_| Unreadable::Json)?;
+    Ok(list.items.into_iter().filter_map(Event::call).collect())
+}
+
 /// Reads the calls of one value that was read from JSON already.
 pub fn read_value(value: serde_json::Value, format: Format) -> Result<Vec<Call>, Unreadable> {
     // Back to text: the typed reader skips bodies, and values are read from documents of the clouds alone.
@@ -117,7 +127,10 @@ fn read_to(line: &str, format: Format, depth: usize) -> Result<Vec<Call>, Unread
     let any: Rest = serde_json::from_str(json).map_err(|_| Unreadable::Json)?;
     if let Some(payload) = any.proto_payload.filter(|payload| may_be(Format::Gke) && payload.is_of_kubernetes()) {
         let labels = any.labels.unwrap_or_default();
-        return payload.call(&labels, &any.insert_id.0, &any.timestamp.0).map(|call| vec![call]).ok_or(Unreadable::Other);
+        return payload
+            .call(&labels, &any.insert_id.0, &any.timestamp.0)
+            .map(|call| vec![call])
+            .ok_or(Unreadable::Other);
     }
     let mut inner: Vec<Inner> = vec![];
     if may_be(Format::Eks) {

@@ -92,7 +92,10 @@ impl Payload {
             forbidden: label(DECISION) == "forbid",
             reason: plain(label(REASON), LONGEST_TEXT),
             user_agent: plain(&self.request_metadata.caller_supplied_user_agent.0, LONGEST_CLIENT),
-            addresses: Some(plain(&self.request_metadata.caller_ip.0, 64)).filter(|ip| !ip.is_empty()).into_iter().collect(),
+            addresses: Some(plain(&self.request_metadata.caller_ip.0, 64))
+                .filter(|ip| !ip.is_empty())
+                .into_iter()
+                .collect(),
         })
     }
 }
@@ -163,7 +166,8 @@ mod tests {
 
     #[test]
     fn what_a_resource_name_names_is_read() {
-        let place = |group, namespace, resource, name, subresource| Place { group, namespace, resource, name, subresource };
+        let place =
+            |group, namespace, resource, name, subresource| Place { group, namespace, resource, name, subresource };
         for (text, expected) in [
             ("core/v1/namespaces/shop/pods/web/exec", place("", "shop", "pods", "web", "exec")),
             ("core/v1/namespaces/shop/pods", place("", "shop", "pods", "", "")),

@@ -22,7 +22,7 @@ mod uri;
 
 pub use account::{Access, Account};
 pub use call::{Call, Stage};
-pub use format::{Format, LONGEST_LINE, Unreadable, read, read_value};
+pub use format::{Format, LONGEST_LINE, Unreadable, read, read_list, read_value};
 pub use ledger::{Counters, Ledger, MOST_ACCOUNTS};
 pub use record::{Belongs, Record};
 pub use report::report;

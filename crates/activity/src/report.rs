@@ -43,7 +43,8 @@ pub fn report(access: &Access, activity: &Activity) -> String {
     }
     let refused = &activity.refused;
     if refused.calls + refused.elsewhere > 0 {
-        let _ = writeln!(out, "  refused      {} here, {} elsewhere", counted(refused.calls, "call"), refused.elsewhere);
+        let _ =
+            writeln!(out, "  refused      {} here, {} elsewhere", counted(refused.calls, "call"), refused.elsewhere);
         for one in &refused.attempts {
             let name = whole_name(&one.group, &one.resource, &one.namespace, &one.name);
             let _ = writeln!(out, "    {} {name}: {} ({})", one.verb, one.code, counted(one.count, "time"));
@@ -98,14 +99,8 @@ pub fn report(access: &Access, activity: &Activity) -> String {
 fn operations(out: &mut String, operations: &[Operation], rest: i64) {
     for one in operations {
         let group = if one.group.is_empty() { String::new() } else { format!(".{}", one.group) };
-        let _ = writeln!(
-            out,
-            "    {:>6}  {} {}{group}{}",
-            one.count,
-            one.verb,
-            one.resource,
-            between(one.first, one.last)
-        );
+        let _ =
+            writeln!(out, "    {:>6}  {} {}{group}{}", one.count, one.verb, one.resource, between(one.first, one.last));
     }
     more(out, rest, "calls of other kinds");
 }

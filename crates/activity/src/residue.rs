@@ -69,10 +69,16 @@ impl Left {
                 touched |= is_it;
                 !is_it
             }),
-            Deletion::Many => touched = self.note("objects of its kind were deleted together afterwards: it may be gone", |left| {
-                left.group == call.group && left.resource == call.resource && (call.namespace.is_empty() || left.namespace == call.namespace)
-            }),
-            Deletion::Namespace => touched = self.note("its namespace was deleted afterwards", |left| left.namespace == call.name),
+            Deletion::Many => {
+                touched = self.note("objects of its kind were deleted together afterwards: it may be gone", |left| {
+                    left.group == call.group
+                        && left.resource == call.resource
+                        && (call.namespace.is_empty() || left.namespace == call.namespace)
+                })
+            }
+            Deletion::Namespace => {
+                touched = self.note("its namespace was deleted afterwards", |left| left.namespace == call.name)
+            }
         }
         touched
     }
@@ -123,7 +129,8 @@ pub fn is_deletion(call: &Call) -> bool {
 }
 
 fn is_same(one: &Residue, other: &Residue) -> bool {
-    (&one.group, &one.resource, &one.namespace, &one.name) == (&other.group, &other.resource, &other.namespace, &other.name)
+    (&one.group, &one.resource, &one.namespace, &one.name)
+        == (&other.group, &other.resource, &other.namespace, &other.name)
 }
 
 /// What a call left behind.
@@ -179,7 +186,13 @@ fn look(group: &str, call: &Call) -> String {
 /// Rights and ways in first, then what runs, then the rest; what was made before what was changed; the last first.
 fn weight(left: &Residue) -> (u8, Change, std::cmp::Reverse<lockbox_api::Moment>) {
     let kind = match (left.group.as_str(), left.resource.as_str()) {
-        ("rbac.authorization.k8s.io" | "admissionregistration.k8s.io" | "certificates.k8s.io" | "apiregistration.k8s.io", _)
+        (
+            "rbac.authorization.k8s.io"
+            | "admissionregistration.k8s.io"
+            | "certificates.k8s.io"
+            | "apiregistration.k8s.io",
+            _,
+        )
         | ("", "serviceaccounts" | "secrets") => 0,
         ("", "pods" | "replicationcontrollers") | ("batch" | "apps" | "kubevirt.io", _) => 1,
         _ => 2,

@@ -48,7 +48,8 @@ mod tests {
 
     #[test]
     fn the_binding_of_an_access_is_recognised() {
-        let reason = "RBAC: allowed by RoleBinding \"lockbox-grant-u1/shop\" of Role \"lockbox-grant-u1\" to User \"kim\"";
+        let reason =
+            "RBAC: allowed by RoleBinding \"lockbox-grant-u1/shop\" of Role \"lockbox-grant-u1\" to User \"kim\"";
         let binding = Binding::of(reason).unwrap();
         assert_eq!(binding, Binding { namespace: Some("shop"), name: "lockbox-grant-u1" });
         assert_eq!(binding.request(), Some("u1"));

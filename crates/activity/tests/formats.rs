@@ -26,7 +26,10 @@ fn one(line: &Value, format: Format) -> Call {
 }
 
 fn is_it(call: &Call) {
-    assert_eq!((call.user.as_str(), call.verb.as_str(), call.what().as_str(), call.code), ("kim@provider.example", "create", "pods/exec", 101));
+    assert_eq!(
+        (call.user.as_str(), call.verb.as_str(), call.what().as_str(), call.code),
+        ("kim@provider.example", "create", "pods/exec", 101)
+    );
     assert_eq!((call.namespace.as_str(), call.name.as_str(), call.stage), ("shop", "web", Stage::Complete));
     assert_eq!(call.addresses, ["192.0.2.7", "10.0.0.1"]);
     assert!(call.reason.contains("lockbox-grant-u1/shop"));
@@ -39,7 +42,8 @@ fn kubernetes_writes_events_as_lines_and_lists() {
     // In a list, an event does not say of what kind it is.
     let mut bare = event();
     bare.as_object_mut().unwrap().retain(|key, _| key != "kind" && key != "apiVersion");
-    let list = json!({"kind": "EventList", "apiVersion": "audit.k8s.io/v1", "metadata": {}, "items": [bare.clone(), bare]});
+    let list =
+        json!({"kind": "EventList", "apiVersion": "audit.k8s.io/v1", "metadata": {}, "items": [bare.clone(), bare]});
     let calls = read(&list.to_string(), Format::Auto).unwrap();
     assert_eq!(calls.len(), 2);
     is_it(&calls[1]);
@@ -107,8 +111,14 @@ fn entry() -> Value {
 #[test]
 fn google_says_it_in_its_own_words() {
     let call = one(&entry(), Format::Gke);
-    assert_eq!((call.user.as_str(), call.verb.as_str(), call.what().as_str(), call.code), ("kim@provider.example", "create", "pods/exec", 200));
-    assert_eq!((call.namespace.as_str(), call.name.as_str(), call.user_agent.as_str()), ("shop", "web", "kubectl/v1.37"));
+    assert_eq!(
+        (call.user.as_str(), call.verb.as_str(), call.what().as_str(), call.code),
+        ("kim@provider.example", "create", "pods/exec", 200)
+    );
+    assert_eq!(
+        (call.namespace.as_str(), call.name.as_str(), call.user_agent.as_str()),
+        ("shop", "web", "kubectl/v1.37")
+    );
     assert!(call.reason.contains("lockbox-grant-u1/shop"));
     let mut refused = entry();
     refused["protoPayload"]["status"] = json!({"code": 7, "message": "PERMISSION_DENIED"});

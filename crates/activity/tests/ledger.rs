@@ -24,7 +24,9 @@ fn request(uid: &str, namespace: &str, who: &str, ended: Option<&str>) -> Lockbo
 }
 
 fn reason(uid: &str, namespace: &str) -> String {
-    format!("RBAC: allowed by RoleBinding \"lockbox-grant-{uid}/{namespace}\" of Role \"lockbox-grant-{uid}\" to User \"{KIM}\"")
+    format!(
+        "RBAC: allowed by RoleBinding \"lockbox-grant-{uid}/{namespace}\" of Role \"lockbox-grant-{uid}\" to User \"{KIM}\""
+    )
 }
 
 /// An event of Kim's at a time of that day: `get configmaps/c` in `shop`, by the access `u1`.
@@ -44,8 +46,9 @@ fn event(time: &str, change: impl FnOnce(&mut Value)) -> Value {
 }
 
 fn own_rights(event: &mut Value) {
-    event["annotations"]["authorization.k8s.io/reason"] =
-        json!("RBAC: allowed by ClusterRoleBinding \"viewers\" of ClusterRole \"view\" to Group \"provider:engineers\"");
+    event["annotations"]["authorization.k8s.io/reason"] = json!(
+        "RBAC: allowed by ClusterRoleBinding \"viewers\" of ClusterRole \"view\" to Group \"provider:engineers\""
+    );
 }
 
 fn refused(event: &mut Value) {
@@ -92,7 +95,10 @@ fn a_call_belongs_to_the_access_whose_binding_allowed_it() {
     assert_eq!(activity.by_other_rights.rights.len(), 1);
     assert!(activity.by_other_rights.rights[0].contains("viewers"));
     assert_eq!(activity.objects[0].name, "c");
-    assert_eq!((activity.user_agents, activity.addresses), (vec!["kubectl/v1.37".to_owned()], vec!["192.0.2.7".to_owned()]));
+    assert_eq!(
+        (activity.user_agents, activity.addresses),
+        (vec!["kubectl/v1.37".to_owned()], vec!["192.0.2.7".to_owned()])
+    );
 }
 
 #[test]
@@ -168,11 +174,19 @@ fn refused_attempts_are_listed_whoever_refused() {
         refused(event);
         event["objectRef"]["namespace"] = json!("kube-system");
     };
-    let activity =
-        after(&[event("10:01:00", secrets), event("10:02:00", secrets), event("10:03:00", by_admission), event("10:04:00", elsewhere)]);
+    let activity = after(&[
+        event("10:01:00", secrets),
+        event("10:02:00", secrets),
+        event("10:03:00", by_admission),
+        event("10:04:00", elsewhere),
+    ]);
     assert_eq!((activity.calls, activity.refused.calls, activity.refused.elsewhere), (0, 3, 1));
-    let attempts: Vec<_> =
-        activity.refused.attempts.iter().map(|one| (one.verb.as_str(), one.resource.as_str(), one.code, one.count)).collect();
+    let attempts: Vec<_> = activity
+        .refused
+        .attempts
+        .iter()
+        .map(|one| (one.verb.as_str(), one.resource.as_str(), one.code, one.count))
+        .collect();
     assert_eq!(attempts, [("list", "secrets", 403, 2), ("patch", "configmaps", 403, 1)]);
     assert!(activity.residue.is_empty(), "what was refused left nothing: {activity:?}");
 }
@@ -213,8 +227,9 @@ fn an_engineer_who_chooses_one_id_for_all_calls_hides_none() {
 fn exec(event: &mut Value) {
     on(event, "get", "pods", "web", 101);
     event["objectRef"]["subresource"] = json!("exec");
-    event["requestURI"] =
-        json!("/api/v1/namespaces/shop/pods/web/exec?command=sh&command=-c&command=cat+%2Fetc%2Fpasswd&container=app&tty=true");
+    event["requestURI"] = json!(
+        "/api/v1/namespaces/shop/pods/web/exec?command=sh&command=-c&command=cat+%2Fetc%2Fpasswd&container=app&tty=true"
+    );
 }
 
 #[test]
@@ -342,7 +357,11 @@ fn each_way_of_leaving_something_is_told_in_its_words() {
     };
     assert_eq!(one(by("create", "batch", "cronjobs", "", 201)), (Change::Created, "created".into()));
     assert_eq!(one(by("patch", "apps", "deployments", "", 200)), (Change::Changed, "changed".into()));
-    assert_eq!(one(by("patch", "apps", "deployments", "", 201)), (Change::Created, "created".into()), "kubectl apply --server-side");
+    assert_eq!(
+        one(by("patch", "apps", "deployments", "", 201)),
+        (Change::Created, "created".into()),
+        "kubectl apply --server-side"
+    );
     assert_eq!(one(by("update", "apps", "deployments", "scale", 200)), (Change::Changed, "changed (scale)".into()));
     assert!(one(by("create", "", "serviceaccounts", "token", 201)).1.contains("token"));
     assert!(one(by("patch", "", "pods", "ephemeralcontainers", 200)).1.contains("container was added"));
@@ -439,7 +458,11 @@ fn silence_is_told_from_innocence() {
     take(&mut ledger, &[event("10:20:00", anybody)]);
     let gap = ledger.activity("u1").unwrap();
     assert_eq!(gap.coverage, Coverage::Partial);
-    assert!(gap.message.contains("nothing came between 2026-11-29T10:04:00Z and 2026-11-29T10:20:00Z"), "{}", gap.message);
+    assert!(
+        gap.message.contains("nothing came between 2026-11-29T10:04:00Z and 2026-11-29T10:20:00Z"),
+        "{}",
+        gap.message
+    );
 }
 
 #[test]
@@ -470,7 +493,14 @@ fn a_restart_goes_on_with_what_was_recorded_and_says_so() {
         exec(event);
         event["stage"] = json!("ResponseStarted");
     };
-    take(&mut before, &[event("10:00:00", |_| {}), event("10:01:00", begun), event("10:02:00", |event| on(event, "create", "configmaps", "left", 201))]);
+    take(
+        &mut before,
+        &[
+            event("10:00:00", |_| {}),
+            event("10:01:00", begun),
+            event("10:02:00", |event| on(event, "create", "configmaps", "left", 201)),
+        ],
+    );
     let recorded = before.activity("u1").unwrap();
     assert_eq!(recorded.coverage, Coverage::Covered);
     request.status.as_mut().unwrap().activity = Some(recorded);
@@ -531,7 +561,12 @@ fn the_access_to_a_tenant_is_a_cluster_role_binding() {
     take(
         &mut ledger,
         &[
-            event("10:01:00", by("RBAC: allowed by ClusterRoleBinding \"lockbox-grant-u1\" of ClusterRole \"lockbox-grant-u1\" to User \"kim\"")),
+            event(
+                "10:01:00",
+                by(
+                    "RBAC: allowed by ClusterRoleBinding \"lockbox-grant-u1\" of ClusterRole \"lockbox-grant-u1\" to User \"kim\"",
+                ),
+            ),
             // A binding of that name in a namespace is somebody else's.
             event("10:02:00", by(&reason("u1", "shop"))),
         ],
@@ -543,7 +578,15 @@ fn the_access_to_a_tenant_is_a_cluster_role_binding() {
 #[test]
 fn the_report_says_first_whether_the_time_is_covered() {
     let mut ledger = following(&[request("u1", "shop", KIM, Some("2026-11-29T10:04:00Z"))]);
-    take(&mut ledger, &[event("10:00:01", exec), event("10:01:00", refused), event("10:02:00", own_rights), event("10:04:00", |event| on(event, "create", "configmaps", "left", 201))]);
+    take(
+        &mut ledger,
+        &[
+            event("10:00:01", exec),
+            event("10:01:00", refused),
+            event("10:02:00", own_rights),
+            event("10:04:00", |event| on(event, "create", "configmaps", "left", 201)),
+        ],
+    );
     let text = report(ledger.access("u1").unwrap(), &ledger.activity("u1").unwrap());
     let at = |words: &str| text.find(words).unwrap_or_else(|| panic!("no {words:?} in\n{text}"));
     assert!(at("coverage     Covered") < at("by this access"));

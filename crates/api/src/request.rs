@@ -8,8 +8,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Activity, AssignedRole, AuditAction, Circumstance, GrantForm, Identity, Origin, Phase, PrincipalKind, RuleEffect, Scope,
-    Verdict,
+    Activity, AssignedRole, AuditAction, Circumstance, GrantForm, Identity, Origin, Phase, PrincipalKind, RuleEffect,
+    Scope, Verdict,
     duration::Duration,
     notifications::{MOST_RECORDED, Notification},
     principal::{LONGEST_NAME, MOST_GROUPS, Principal},
