@@ -27,8 +27,8 @@ use crate::{config, http::Readiness};
 
 /// Connections at the same time: each API server has one, or a few.
 const MOST_CONNECTIONS: usize = 64;
-/// Batches that are read at the same time.
-const MOST_BATCHES: usize = 4;
+/// Batches that are read at the same time: each takes its own bytes and about as much again.
+const MOST_BATCHES: usize = 2;
 /// Bytes of a batch. An API server keeps its own below 10 MiB.
 const LARGEST_BATCH: usize = 16 * 1024 * 1024;
 /// How long a handshake may take.
