@@ -125,7 +125,8 @@ fn told(entry: &Entry) -> Option<(MessageKind, &'static [Audience])> {
         | AuditAction::ApproveInternally
         | AuditAction::RejectDecision
         | AuditAction::TamperWithGrant
-        | AuditAction::NotificationFailed => return None,
+        | AuditAction::NotificationFailed
+        | AuditAction::RecordActivity => return None,
     })
 }
 
