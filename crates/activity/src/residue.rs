@@ -65,7 +65,9 @@ impl Left {
                     && left.resource == call.resource
                     && left.namespace == call.namespace
                     && left.name == call.name
-                    && !call.name.is_empty();
+                    && !call.name.is_empty()
+                    // Events can come out of their order: what was deleted before is not what was made later.
+                    && left.at <= whole_seconds(call.at);
                 touched |= is_it;
                 !is_it
             }),

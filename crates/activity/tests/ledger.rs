@@ -342,6 +342,14 @@ fn what_was_made_and_not_deleted_is_left_behind() {
 }
 
 #[test]
+fn a_deletion_that_came_before_takes_nothing_away_whenever_it_is_told() {
+    let made = |event: &mut Value| on(event, "create", "configmaps", "again", 201);
+    let gone = |event: &mut Value| on(event, "delete", "configmaps", "again", 200);
+    let activity = after(&[event("10:03:00", made), event("10:02:00", gone)]);
+    assert_eq!(activity.residue.len(), 1);
+}
+
+#[test]
 fn each_way_of_leaving_something_is_told_in_its_words() {
     let by = |verb: &'static str, group: &'static str, resource: &'static str, sub: &'static str, code: u16| {
         after(&[event("10:01:00", |event| {
