@@ -267,6 +267,7 @@ fn decide(
         channels: Channels::default(),
         deliveries: &[],
         tenant_namespace: &home,
+        activity: None,
     };
     match evaluate(&facts) {
         Outcome::Wait(why) => ("waits", why.reason.to_string(), why.message),

@@ -14,6 +14,7 @@
 //! | [`controller`] | when to look, and at what | watch, gather facts, perform a step |
 //! | `outbox` | which messages are on their way | send, and remember nothing that matters |
 //! | [`notify`] | how a message leaves the cluster | talk to mail servers and webhooks, one message at a time |
+//! | `activity` | what the API server's audit stream says of accesses | listen; write nothing |
 //! | [`operator`] | how it is wired and stopped | start and stop |
 //!
 //! # Invariants
@@ -23,6 +24,7 @@
 //! 3. Fail closed: what is unknown, unreadable or late gives nobody access.
 //! 4. Every write is a compare-and-swap, or idempotent by name.
 
+mod activity;
 pub mod cluster;
 pub mod config;
 mod controller;

@@ -2,12 +2,13 @@
 
 mod explain;
 mod notice;
+mod review;
 
 use std::{io::IsTerminal as _, net::SocketAddr, path::PathBuf, process::ExitCode};
 
 use clap::{CommandFactory as _, Parser, Subcommand, ValueEnum};
 use lockbox::{
-    config::{Config, Marks},
+    config::{Activity, Config, Marks},
     crds,
     notify::{ConfigError, Notifications, Secrets},
     operator,
@@ -55,6 +56,18 @@ enum Command {
     ///
     /// The exit code is 0 when the other side has taken the message, 1 when it has not, 2 when the command makes no sense.
     Notify(notice::Notice),
+    /// Show what was done with an access, from audit logs, without a cluster.
+    ///
+    /// For clusters whose API server cannot send its audit stream to the operator: reads the log that it wrote or that
+    /// the cloud exported, and one or several LockboxRequests with their status. Shows for each access whether the log
+    /// covers its time, what was done by it, sessions, what was refused, what the same person did by other rights, and what
+    /// was left behind. A call belongs to an access when the event's annotation authorization.k8s.io/reason names the
+    /// access's binding. The exit code is 0 when the logs cover the time of every access, 1 when they do not, 2 when
+    /// something cannot be read.
+    ///
+    /// Example: kubectl get lbr sr-4711 -n contoso-prod -o yaml > request.yaml; lockbox-operator activity --request
+    /// request.yaml --audit-log /var/log/kubernetes/audit.log
+    Activity(review::Review),
     /// Write shell completions to standard output.
     ///
     /// For bash: lockbox-operator completion bash > /etc/bash_completion.d/lockbox-operator
@@ -109,6 +122,32 @@ struct Run {
     /// Folder in which the Secret with credentials, keys and webhooks is mounted. Its files are read whenever they are used.
     #[arg(long, env = "LOCKBOX_NOTIFICATIONS_SECRETS", value_name = "FOLDER")]
     notifications_secrets: Option<PathBuf>,
+    /// Address at which the API server's audit stream is taken (its audit webhook backend, HTTPS), such as [::]:8443. Left
+    /// out: what is done with an access is not known. Needs a certificate, and a token or a client authority.
+    #[arg(
+        long,
+        env = "LOCKBOX_ACTIVITY_LISTEN",
+        value_name = "ADDRESS",
+        requires = "activity_tls_cert",
+        requires = "activity_tls_key"
+    )]
+    activity_listen: Option<SocketAddr>,
+    /// Certificate chain of that address, PEM. It is read again when it changes, as are the other files.
+    #[arg(long, env = "LOCKBOX_ACTIVITY_TLS_CERT", value_name = "FILE")]
+    activity_tls_cert: Option<PathBuf>,
+    /// Key of that certificate, PEM.
+    #[arg(long, env = "LOCKBOX_ACTIVITY_TLS_KEY", value_name = "FILE")]
+    activity_tls_key: Option<PathBuf>,
+    /// File with the bearer token that the API server has to send.
+    #[arg(long, env = "LOCKBOX_ACTIVITY_TOKEN_FILE", value_name = "FILE")]
+    activity_token_file: Option<PathBuf>,
+    /// Authorities of the client certificate that the API server has to show, PEM. With a token file too, both are needed.
+    #[arg(long, env = "LOCKBOX_ACTIVITY_CLIENT_CA", value_name = "FILE")]
+    activity_client_ca: Option<PathBuf>,
+    /// Where the full record of each call that belongs to an access goes, as JSON lines: a file, or - for standard output.
+    /// Left out: nowhere.
+    #[arg(long, env = "LOCKBOX_ACTIVITY_LOG", value_name = "FILE")]
+    activity_log: Option<PathBuf>,
     /// Log format. RUST_LOG sets what is logged, such as info or lockbox=debug.
     #[arg(long, env = "LOCKBOX_LOG_FORMAT", value_enum, default_value_t = LogFormat::Json, value_name = "FORMAT")]
     log_format: LogFormat,
@@ -120,6 +159,15 @@ impl Run {
             labels: labels.into_iter().collect(),
             annotations: annotations.into_iter().collect(),
         };
+        let activity = self.activity_listen.zip(self.activity_tls_cert).zip(self.activity_tls_key);
+        let activity = activity.map(|((listen, certificate), key)| Activity {
+            listen,
+            certificate,
+            key,
+            token: self.activity_token_file,
+            client_authority: self.activity_client_ca,
+            log: self.activity_log,
+        });
         let secrets = self.notifications_secrets.map(Secrets::new);
         let notifications = self.notifications_config.zip(secrets);
         Ok(Config {
@@ -127,6 +175,7 @@ impl Run {
             tenant_namespace: self.tenant_namespace,
             instance: self.instance,
             listen: self.listen,
+            activity,
             concurrency: self.concurrency,
             deadline_job_image: self.deadline_job_image,
             grant: marks(self.grant_label, self.grant_annotation),
@@ -157,6 +206,7 @@ fn main() -> ExitCode {
         Command::Crds { out } => crds::write(out.as_deref()).map(|()| ExitCode::SUCCESS).map_err(Into::into),
         Command::Explain(arguments) => return arguments.run(),
         Command::Notify(arguments) => return arguments.run(),
+        Command::Activity(arguments) => return arguments.run(),
         Command::Completion { shell } => {
             clap_complete::generate(shell, &mut Arguments::command(), "lockbox-operator", &mut std::io::stdout());
             Ok(ExitCode::SUCCESS)

@@ -24,6 +24,7 @@ use kube::{
 use tokio::sync::watch;
 
 use crate::{
+    activity::{self, Endpoint},
     cluster::{Cluster, OurKinds},
     config::Config,
     controller::{
@@ -59,6 +60,9 @@ pub enum Error {
     /// The address for probes is taken.
     #[error("cannot serve probes: {0}")]
     Http(#[from] std::io::Error),
+    /// The audit stream cannot be taken.
+    #[error(transparent)]
+    Activity(#[from] activity::Error),
     /// A part ended that should never end.
     #[error("{0} ended by itself")]
     Ended(&'static str),
@@ -70,6 +74,17 @@ pub async fn run(client: Client, config: Config, stop: impl Future<Output = ()>)
     let readiness = Readiness::default();
     let metrics = Metrics::default();
     let listen = config.listen;
+    let endpoint = match config.activity.clone() {
+        Some(config) => Some(Endpoint::open(config, readiness.clone()).await?),
+        None => None,
+    };
+    let books = endpoint.as_ref().map(Endpoint::books);
+    let heard = async move {
+        match endpoint {
+            Some(endpoint) => endpoint.serve().await,
+            None => future::pending().await,
+        }
+    };
     let probes = {
         let (readiness, metrics) = (readiness.clone(), metrics.clone());
         async move {
@@ -79,12 +94,13 @@ pub async fn run(client: Client, config: Config, stop: impl Future<Output = ()>)
             }
         }
     };
-    let (mut probes, mut stop) = (Box::pin(probes), Box::pin(stop));
+    let (mut probes, mut heard, mut stop) = (Box::pin(probes), Box::pin(heard), Box::pin(stop));
     let cluster = Cluster::new(client.clone(), config);
     tokio::select! {
         () = wait_for_kinds(&cluster) => {}
         () = &mut stop => return Ok(()),
         failed = &mut probes => return failed.and(Err(Error::Ended("the probes"))),
+        () = &mut heard => return Err(Error::Ended("the audit stream")),
     }
     let (concurrency, home) = (cluster.config().concurrency, cluster.config().tenant_namespace.clone());
     let policies = policies(&client);
@@ -106,6 +122,7 @@ pub async fn run(client: Client, config: Config, stop: impl Future<Output = ()>)
         troubles: Troubles::default(),
         outbox: outbox.clone(),
         gone: watches.gone.clone(),
+        activity: books,
     });
     let ready = watches.ready(context.clone(), readiness);
     let (stopping, stopped) = watch::channel(false);
@@ -160,6 +177,7 @@ pub async fn run(client: Client, config: Config, stop: impl Future<Output = ()>)
         _ = &mut reconcilers => return Err(Error::Ended("the controllers")),
         _ = background => return Err(Error::Ended("a watch")),
         failed = probes => return failed.and(Err(Error::Ended("the probes"))),
+        () = heard => return Err(Error::Ended("the audit stream")),
     }
     tracing::info!("stopping: what is being worked on is finished first");
     let _ = stopping.send(true);
@@ -332,6 +350,12 @@ impl Wiring {
         let of_cluster_bindings = without_errors(cluster_binding_changes)
             .filter_map(move |binding| future::ready(of_grant(binding.labels(), &home)));
 
+        let heard_of = match self.context.activity.clone() {
+            Some(books) => books.changes().boxed(),
+            None => stream::pending().boxed(),
+        };
+        let heard_of =
+            heard_of.map(|(namespace, name)| ObjectRef::<Guarded<LockboxRequest>>::new(&name).within(&namespace));
         let until = until_stopped(self.stopped.clone());
         let views = views::run(
             self.context.clone(),
@@ -357,6 +381,7 @@ impl Wiring {
             .reconcile_on(touched)
             .reconcile_on(of_bindings)
             .reconcile_on(of_cluster_bindings)
+            .reconcile_on(heard_of)
             .graceful_shutdown_on(until_stopped(self.stopped))
             .run(after(known, requests::reconcile), requests::on_error, requests);
         future::join(drain("request", run), views).map(drop)

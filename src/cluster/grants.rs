@@ -498,6 +498,7 @@ mod tests {
             tenant_namespace: "lockbox-tenant".into(),
             instance: "test".into(),
             listen: None,
+            activity: None,
             concurrency: 1,
             deadline_job_image: "registry.corp/none:1".into(),
             grant: marks("platform"),

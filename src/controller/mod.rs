@@ -24,6 +24,7 @@ use kube::{
 
 use self::retry::Retries;
 use crate::{
+    activity::Books,
     cluster::{Cluster, Error},
     outbox::Outbox,
 };
@@ -56,6 +57,8 @@ pub struct Context {
     pub outbox: Arc<Outbox>,
     /// What was deleted and must be reported.
     pub gone: Arc<gone::Gone>,
+    /// What the audit stream says of accesses; none where none reaches us.
+    pub activity: Option<Arc<Books>>,
 }
 
 impl Context {

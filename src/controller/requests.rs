@@ -189,6 +189,7 @@ impl Requests {
             Some(Ok(settings)) => SettingsView::Known(&settings.spec),
             Some(Err(invalid)) => SettingsView::Unreadable(&invalid.error),
         };
+        let activity = self.shared.activity.as_ref().and_then(|books| books.activity(&view.request));
         let facts = Facts {
             request: &view.request,
             settings,
@@ -201,6 +202,7 @@ impl Requests {
             channels: self.shared.outbox.channels(),
             deliveries: &view.deliveries,
             tenant_namespace: &self.shared.cluster.config().tenant_namespace,
+            activity: activity.as_ref(),
         };
         step(&facts, self.now())
     }
@@ -268,8 +270,7 @@ impl Requests {
         let (namespace, name) = (view.request.namespace().unwrap_or_default(), view.request.name_any());
         let current = self.shared.cluster.read_request(&namespace, &name).await?;
         let Some(current) = current.filter(|current| current.metadata.uid == view.request.metadata.uid) else {
-            self.memory.forget(&view.request);
-            self.shared.outbox.forget(view.request.metadata.uid.as_deref().unwrap_or_default());
+            self.forget(&view.request);
             return Ok(false);
         };
         (view.request, view.outcomes.request_read) = (current, true);
@@ -321,6 +322,7 @@ impl Requests {
         if view.request.status.as_ref().is_some_and(|status| status.closed == Some(true)) {
             self.memory.close(&view.request);
             self.shared.outbox.forget(view.request.metadata.uid.as_deref().unwrap_or_default());
+            self.unfollow(&view.request);
         } else {
             self.memory.remember_version(&view.request);
         }
@@ -329,6 +331,18 @@ impl Requests {
     /// All assignments, as the cache knows them: for the addresses in them.
     fn assignments(&self) -> Vec<RoleAssignment> {
         self.shared.assignments.state().iter().filter_map(|guarded| guarded.0.as_ref().ok().cloned()).collect()
+    }
+
+    fn forget(&self, request: &LockboxRequest) {
+        self.memory.forget(request);
+        self.shared.outbox.forget(request.metadata.uid.as_deref().unwrap_or_default());
+        self.unfollow(request);
+    }
+
+    fn unfollow(&self, request: &LockboxRequest) {
+        if let Some(books) = &self.shared.activity {
+            books.forget(request);
+        }
     }
 
     /// Whether the cache knows the binding of the request's grant. That it is not there, only the API server says.

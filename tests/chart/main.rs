@@ -81,6 +81,9 @@ fn file(path: &str) -> String {
 const MAIL: &str = r#"notifications.smtp={"host":"smtp.contoso.example","from":"Großer Tresor <a@contoso.example>"}"#;
 const HOST: &str = r#"notifications.smtp.host="smtp.contoso.example""#;
 const FROM: &str = r#"notifications.smtp.from="a@contoso.example""#;
+/// What most values of the audit stream need beside them.
+const STREAM: &str = "activity.enabled=true";
+const SECRET: &str = r#"activity.existingSecret="stream""#;
 
 /// Every value of the chart, and another value that the schema allows. A value's effect may need others beside it.
 const VALUES: &[(&str, &[&str])] = &[
@@ -99,6 +102,14 @@ const VALUES: &[(&str, &[&str])] = &[
     ("operator.nodeSelector", &[r#"operator.nodeSelector={"disk":"fast"}"#]),
     ("operator.tolerations", &[r#"operator.tolerations=[{"key":"infra","operator":"Exists"}]"#]),
     ("operator.affinity", &[r#"operator.affinity={"podAffinity":{}}"#]),
+    ("activity.enabled", &[STREAM, SECRET]),
+    ("activity.listen", &[r#"activity.listen="0.0.0.0:9443""#, STREAM, SECRET]),
+    ("activity.existingSecret", &[r#"activity={"enabled":true,"existingSecret":"other"}"#]),
+    ("activity.clientCertificate", &["activity.clientCertificate=true", STREAM, SECRET]),
+    ("activity.records", &["activity.records=true", STREAM, SECRET]),
+    ("activity.service.clusterIP", &[r#"activity.service.clusterIP="10.96.0.20""#, STREAM, SECRET]),
+    ("activity.service.port", &["activity.service.port=8443", STREAM, SECRET]),
+    ("activity.from", &[r#"activity.from=[{"ipBlock":{"cidr":"192.0.2.10/32"}}]"#, STREAM, SECRET]),
     ("tenant.namespace", &[r#"tenant.namespace="contoso-tenant""#]),
     ("tenant.create", &["tenant.create=false"]),
     ("bootstrap.globalAdministrators", &[r#"bootstrap.globalAdministrators=[{"kind":"User","name":"ada"}]"#]),
@@ -250,6 +261,7 @@ fn unknown_and_unfit_values_are_refused_by_name() {
             "bootstrap.globalAdministrators: system:authenticated",
         ),
         ("provider.onlyThroughLockbox=true", "provider.onlyThroughLockbox"),
+        ("activity.enabled=true", "activity.existingSecret"),
         ("tenant.namespace=\"lockbox-system\"", "lockbox-system"),
         ("notifications.smtp.host=\"https://mail\"", "'/notifications/smtp/host'"),
         ("notifications.smtp.host=\"smtp.contoso.example\"", "notifications.smtp.from"),

@@ -103,7 +103,7 @@ fn an_old_assignment_is_not_turned_into_another() {
     let owner = json!([{"apiVersion": "v1", "kind": "ConfigMap", "name": "gone", "uid": "00000000-0000-0000-0000-000000000001"}]);
     refused(
         patch(world, &alice, here, "eve", &json!({"metadata": {"ownerReferences": owner}})),
-        &["metadata.ownerReferences stays empty"],
+        &["leave metadata.ownerReferences empty"],
     );
     refused(
         patch(world, &alice, here, "eve", &json!({"metadata": {"finalizers": ["example.org/stay"]}})),
@@ -188,7 +188,7 @@ fn an_eligible_approver_activates_their_own_assignment_and_nothing_else() {
     for other in [&alice, &world.ada(), world.cluster.admin()] {
         refused(
             patch(world, other, here, "carol", &activate),
-            &["only carol@contoso.example activates this assignment"],
+            &["only carol@contoso.example may activate this assignment"],
         );
     }
     refused(patch(world, &carol, here, "dave", &activate), &["only dave@contoso.example activates this assignment"]);

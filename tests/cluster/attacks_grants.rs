@@ -488,9 +488,9 @@ fn a_stolen_token_of_the_operator_makes_no_grant_but_one_that_ends_and_binds_one
             tried(object.clone().set("/metadata/finalizers", json!(["example.org/stay"]))),
             &["an object of the operator has no finalizer"],
         );
-        refused(tried(object.clone().without("/metadata/ownerReferences")), &["owned by", "alone"]);
+        refused(tried(object.clone().without("/metadata/ownerReferences")), &["owned only by"]);
         let stray = json!([{"apiVersion": "v1", "kind": "ConfigMap", "name": "other", "uid": UID}]);
-        refused(tried(object.clone().set("/metadata/ownerReferences", stray)), &["owned by", "alone"]);
+        refused(tried(object.clone().set("/metadata/ownerReferences", stray)), &["owned only by"]);
         if object.0["kind"] != "RoleBinding" {
             for protected in ["kube-system", "kube-public", "lockbox-system"] {
                 let said =

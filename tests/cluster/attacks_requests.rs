@@ -172,7 +172,7 @@ fn a_request_starts_undecided_and_what_it_brings_of_the_servers_is_ignored() {
         ("revocation", json!({"by": ALICE, "reason": "planted"})),
     ] {
         let planted = kims("undecided").set(&format!("/spec/{field}"), planted);
-        refused(try_create(world, &kim, &planted), &["a request starts undecided"]);
+        refused(try_create(world, &kim, &planted), &["create the request without decisions"]);
     }
     let prefilled = kims("undecided")
         .set(
@@ -227,7 +227,7 @@ fn nobody_deletes_hides_or_fills_a_request_by_its_metadata() {
     }
     // Beside something that may be written, they are not let in either.
     let beside = json!({"metadata": {"ownerReferences": owner}, "spec": {"cancellation": {"reason": "solved"}}});
-    refused(world.patch(&kim, "metadata", "sr-1", &beside), &["metadata.ownerReferences stays empty"]);
+    refused(world.patch(&kim, "metadata", "sr-1", &beside), &["leave metadata.ownerReferences empty"]);
     let create = |field: &str, value: Value| {
         let manifest = kims("metadata").set("/metadata/name", "sr-2").set(&format!("/metadata/{field}"), value);
         try_create(world, &kim, &manifest)

@@ -214,7 +214,7 @@ fn an_eligible_assignment_counts_from_its_recorded_activation_to_its_end() {
     let forged = json!({"spec": {"activation": {"justification": "for her", "duration": "1h"}}}).to_string();
     let refused = ["patch", "lra", "carol", "-n", "eligible", "--type=merge", "-p", &forged];
     let refused = world.kubectl(&world.ada(), &refused).unwrap_err();
-    assert!(refused.contains("only carol@contoso.example activates this assignment"), "{refused}");
+    assert!(refused.contains("only carol@contoso.example may activate this assignment"), "{refused}");
 
     activate("on call", "20s");
     let recorded = world.get("lra", "eligible", "carol");

@@ -38,6 +38,7 @@ fn plain() -> Config {
         tenant_namespace: "lockbox-tenant".into(),
         instance: "test".into(),
         listen: None,
+        activity: None,
         concurrency: 1,
         deadline_job_image: "lockbox-operator:1".into(),
         grant: Marks::default(),

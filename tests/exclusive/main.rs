@@ -10,6 +10,7 @@
     missing_docs
 )]
 
+mod activity;
 mod attacks_admission;
 mod attacks_net;
 mod attacks_people;

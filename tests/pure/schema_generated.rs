@@ -232,7 +232,7 @@ fn vocabulary() -> Vec<(&'static str, Vec<Value>)> {
                 ApproveLockboxRequest DenyLockboxRequest AutoApproveLockboxRequest AutoDenyLockboxRequest
                 ExpireLockboxRequest ExpireInternalApproval CancelLockboxRequest CancelBeforeNotification GrantAccess
                 CompleteAccess RevokeAccess FailAccess SkipLockboxRequest ExcludeLockboxRequest RejectDecision
-                TamperWithGrant EndOverdue NotificationFailed),
+                TamperWithGrant EndOverdue NotificationFailed RecordActivity),
         ),
         (".identity", words!(Identity: Any MultiFactor Isolated Both)),
         (".enablement", words!(Enablement: Manual AutomaticWithPlan)),

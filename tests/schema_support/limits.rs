@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 /// Fields that the operator alone writes, from words of its own and names that a pattern keeps plain: one byte a character.
-const PLAIN: [&str; 15] = [
+const PLAIN: [&str; 17] = [
     // Names of rules and services, the names of the facts.
     ".status.jit.rules[]",
     ".status.internalApprovals[].rule",
@@ -18,6 +18,9 @@ const PLAIN: [&str; 15] = [
     ".status.reason",
     ".excludedApprovers[].reason",
     ".excludedApprovers[].message",
+    ".notifications[].id",
+    // Bounded in bytes where it is made.
+    ".notifications[].message",
     ".conditions[].type",
     ".conditions[].reason",
     // Names and UIDs of Kubernetes objects.
@@ -77,7 +80,7 @@ impl Filler {
         if rules.contains("[1-9][0-9]{0,3}d") {
             return json!(format!("6d23h59m{}s", 59 - index));
         }
-        if rules.contains("@[^@") {
+        if [".address", ".emails[]", ".alternate[]"].iter().any(|end| path.ends_with(end)) {
             return json!(format!("{:x>most$}", format!("{index}@contoso.example")));
         }
         if rules.contains("isURL") || rules.contains("'^https://") {

@@ -73,6 +73,7 @@ smtp:
 'DenyLockboxRequest', 'AutoApproveLockboxRequest', 'AutoDenyLockboxRequest', 'ExpireLockboxRequest',
 'ExpireInternalApproval', 'CancelLockboxRequest', 'CancelBeforeNotification', 'GrantAccess', 'CompleteAccess',
 'RevokeAccess', 'FailAccess', 'SkipLockboxRequest', 'ExcludeLockboxRequest', 'RejectDecision', 'TamperWithGrant', 'EndOverdue', 'NotificationFailed',
+'RecordActivity',
 'EnableLockbox', 'DisableLockbox', 'ChangeSettings', 'DeleteSettings', 'RemoveLockboxRequest', 'EndAccessFailed',
 'CreateRoleAssignment', 'ActivateRoleAssignment', 'EndActivation', 'DeleteRoleAssignment',
 'SettingsUnreadable', 'RoleAssignmentUnreadable', 'AdmissionEnforcedLost', 'AdmissionEnforcedRestored',

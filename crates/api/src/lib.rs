@@ -1,5 +1,6 @@
 //! What is stored: the three kinds, their schema and their serde. No client, no runtime, no clock.
 
+pub mod activity;
 pub mod assignment;
 pub mod condition;
 pub mod duration;
@@ -13,6 +14,7 @@ pub mod settings;
 pub mod time;
 pub mod vocabulary;
 
+pub use activity::Activity;
 pub use assignment::{RoleAssignment, RoleAssignmentSpec, RoleAssignmentStatus};
 pub use duration::Duration;
 pub use notifications::{Audience, DeliveryState, MessageKind};

@@ -8,8 +8,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    AssignedRole, AuditAction, Circumstance, GrantForm, Identity, Origin, Phase, PrincipalKind, RuleEffect, Scope,
-    Verdict,
+    Activity, AssignedRole, AuditAction, Circumstance, GrantForm, Identity, Origin, Phase, PrincipalKind, RuleEffect,
+    Scope, Verdict,
     duration::Duration,
     notifications::{MOST_RECORDED, Notification},
     principal::{LONGEST_NAME, MOST_GROUPS, Principal},
@@ -494,6 +494,9 @@ pub struct LockboxRequestStatus {
     /// The objects that make up the access.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub grant: Option<Grant>,
+    /// What the requester did with the access, as far as the API server's audit stream shows it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub activity: Option<Activity>,
     /// Everything that happened: one entry per action, chained by hashes, append-only.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64))]

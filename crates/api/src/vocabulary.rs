@@ -232,6 +232,8 @@ pub enum AuditAction {
     EndOverdue,
     /// A message could not be delivered, and is not tried again.
     NotificationFailed,
+    /// What the audit stream shows of an access that has ended.
+    RecordActivity,
 }
 
 /// What a requester's identity must be: isolated or with multi-factor authentication (Any), one of them (`MultiFactor`,

@@ -34,6 +34,7 @@ pub const fn words(action: AuditAction) -> &'static str {
         AuditAction::TamperWithGrant => "Tamper With Grant",
         AuditAction::EndOverdue => "End Overdue",
         AuditAction::NotificationFailed => "Notification Failed",
+        AuditAction::RecordActivity => "Record Activity",
     }
 }
 
@@ -85,7 +86,7 @@ mod tests {
     use lockbox_api::{Moment, Phase};
 
     /// Every action, and whether somebody should look at it.
-    const ALL: [(AuditAction, bool); 22] = [
+    const ALL: [(AuditAction, bool); 23] = [
         (AuditAction::RequestInternalApproval, false),
         (AuditAction::ApproveInternally, false),
         (AuditAction::DenyInternally, false),
@@ -108,6 +109,7 @@ mod tests {
         (AuditAction::TamperWithGrant, true),
         (AuditAction::EndOverdue, true),
         (AuditAction::NotificationFailed, true),
+        (AuditAction::RecordActivity, false),
     ];
 
     fn entry(action: AuditAction, message: &str) -> Entry {

@@ -1,7 +1,9 @@
 //! What the lifecycle looks at: everything is passed in, nothing is fetched, and no clock is read.
 
 use k8s_openapi::api::rbac::v1::PolicyRule;
-use lockbox_api::{LockboxRequest, LockboxRequestStatus, Moment, Phase, RoleAssignment, time::from_kubernetes};
+use lockbox_api::{
+    Activity, LockboxRequest, LockboxRequestStatus, Moment, Phase, RoleAssignment, time::from_kubernetes,
+};
 
 use crate::{
     notifications::{Channels, Delivery},
@@ -37,6 +39,8 @@ pub struct Facts<'a> {
     pub deliveries: &'a [Delivery],
     /// The tenant's home namespace.
     pub tenant_namespace: &'a str,
+    /// What the API server's audit stream shows of the access, as of now; none where no stream reaches the operator.
+    pub activity: Option<&'a Activity>,
 }
 
 /// Requests that have not ended.

@@ -18,7 +18,7 @@ use crate::{
     facts::Facts,
     history::{self, Happening},
     settings::SettingsView,
-    text::{clip, one_line},
+    text::{clip, clip_bytes, one_line},
 };
 
 /// Recipients of one message at most. More are left out, and the record says so.
@@ -125,7 +125,8 @@ fn told(entry: &Entry) -> Option<(MessageKind, &'static [Audience])> {
         | AuditAction::ApproveInternally
         | AuditAction::RejectDecision
         | AuditAction::TamperWithGrant
-        | AuditAction::NotificationFailed => return None,
+        | AuditAction::NotificationFailed
+        | AuditAction::RecordActivity => return None,
     })
 }
 
@@ -355,7 +356,8 @@ pub(crate) fn record(facts: &Facts<'_>, status: &mut LockboxRequestStatus, now: 
             at: now,
             delivered: count(delivery.delivered),
             destinations: count(delivery.destinations),
-            message: delivery.trouble.as_deref().map(|words| clip(&one_line(words), 256)),
+            // In bytes: the words are the other side's.
+            message: delivery.trouble.as_deref().map(|words| clip_bytes(&one_line(words), 256)),
         };
         if state == DeliveryState::Failed {
             give_up(facts.uid(), status, &told, now);

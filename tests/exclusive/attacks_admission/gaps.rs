@@ -270,7 +270,7 @@ fn a_backup_that_is_restored_brings_nobodys_access_back() {
         backup.iter().partition(|object| name(object).starts_with("lockbox-") || object["kind"] == "LockboxRequest");
     assert!(of_lockbox.len() >= 5, "{of_lockbox:#?}");
     for object in &of_lockbox {
-        let words = if name(object) == "live" { "a request starts undecided" } else { "denied request" };
+        let words = if name(object) == "live" { "create the request without decisions" } else { "denied request" };
         support::refused(bring_back(object), &[words]);
     }
     for object in others {

@@ -31,7 +31,7 @@ mod guard;
 pub mod mailpit;
 pub mod named;
 mod options;
-mod port;
+pub mod port;
 mod run;
 mod servers;
 mod user;

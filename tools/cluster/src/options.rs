@@ -11,6 +11,9 @@ pub struct Options {
     pub audit: AuditLevel,
     /// A whole audit policy (YAML, kind `Policy` of `audit.k8s.io/v1`) in place of `audit`.
     pub audit_policy: Option<String>,
+    /// The port of 127.0.0.1 to which kube-apiserver posts its audit events as well, each within a second. Whoever listens
+    /// there finds its certificate, key and token in the data folder: `audit-webhook.crt`, `.key` and `.token`.
+    pub audit_webhook: Option<u16>,
     /// How often kube-apiserver collects garbage.
     pub garbage: Garbage,
     /// Flags of kube-apiserver, after ours: the last one counts.
@@ -55,6 +58,22 @@ impl Garbage {
 }
 
 impl Options {
+    /// What tells kube-apiserver where to post its audit events, and as whom: a kubeconfig, in JSON, which is YAML too.
+    pub(crate) fn audit_webhook(port: u16, token: &str) -> String {
+        let config = serde_json::json!({
+            "apiVersion": "v1",
+            "kind": "Config",
+            "clusters": [{
+                "name": "lockbox",
+                "cluster": { "server": format!("https://127.0.0.1:{port}/"), "certificate-authority": "ca.crt" },
+            }],
+            "users": [{ "name": "kube-apiserver", "user": { "token": token } }],
+            "contexts": [{ "name": "lockbox", "context": { "cluster": "lockbox", "user": "kube-apiserver" } }],
+            "current-context": "lockbox",
+        });
+        format!("{config:#}\n")
+    }
+
     pub(crate) fn is_audited(&self) -> bool {
         self.audit_policy.is_some() || self.audit != AuditLevel::None
     }

@@ -15,8 +15,8 @@ pub(crate) fn random() -> u64 {
     RandomState::new().build_hasher().finish()
 }
 
-/// A port that is free now. Whoever listens on it next may be somebody else, so callers try again with another.
-pub(crate) fn free() -> Result<u16, Error> {
+/// A port of 127.0.0.1 that is free now. Whoever listens on it next may be somebody else, so callers try again with another.
+pub fn free() -> Result<u16, Error> {
     let width = RANGE.end - RANGE.start;
     // At random, so that clusters that start at the same time seldom meet.
     let first = u16::try_from(random() % u64::from(width)).unwrap_or(0);

@@ -78,6 +78,18 @@ impl Servers {
         ] {
             cache::write(&data.join(name), text)?;
         }
+        if let Some(port) = options.audit_webhook {
+            let listener = authority.server()?;
+            let token = format!("{:016x}{:016x}", port::random(), port::random());
+            for (name, text) in [
+                ("audit-webhook.crt", listener.certificate_pem),
+                ("audit-webhook.key", listener.key_pem),
+                ("audit-webhook.yaml", Options::audit_webhook(port, &token)),
+                ("audit-webhook.token", token),
+            ] {
+                cache::write(&data.join(name), text)?;
+            }
+        }
         let mut servers = Servers {
             data: data.to_owned(),
             tools: tools.to_owned(),
@@ -290,6 +302,11 @@ fn apiserver_flags(port: u16, options: &Options) -> Vec<String> {
         flags.push("--audit-log-path=audit.log".to_owned());
         // In MB. Readers want one file; the default begins another one after 100 MB.
         flags.push("--audit-log-maxsize=100000".to_owned());
+    }
+    if options.audit_webhook.is_some() {
+        flags.push("--audit-webhook-config-file=audit-webhook.yaml".to_owned());
+        flags.push("--audit-webhook-batch-max-wait=1s".to_owned());
+        flags.push("--audit-webhook-initial-backoff=1s".to_owned());
     }
     flags.extend(options.apiserver_args.iter().cloned());
     flags

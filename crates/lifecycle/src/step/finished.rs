@@ -2,7 +2,7 @@
 
 use lockbox_api::Moment;
 
-use super::{Action, Step, approved::again, count};
+use super::{Action, Step, activity, approved::again, count};
 use crate::{
     conditions,
     facts::{Facts, GrantView},
@@ -24,6 +24,11 @@ pub(super) fn step(facts: &Facts<'_>, now: Moment) -> Step {
     }
     if let Some(messages) = notifications::to_tell(facts, now) {
         return Step::Do(Action::Tell { messages });
+    }
+    match activity::last(facts, status, now) {
+        Some(Step::Sleep(at)) => return Step::Sleep(at.into_iter().chain(notifications::wake(facts, now)).min()),
+        Some(step) => return step,
+        None => {}
     }
     let mut status = status.clone();
     let recorded = notifications::record(facts, &mut status, now);

@@ -12,6 +12,7 @@
 //! 6. the status that says Approved comes before the grant, and the end of the grant before the status that says so;
 //! 8. every step says when to look again.
 
+mod activity;
 mod approved;
 mod awaiting;
 mod deleted;
@@ -130,6 +131,7 @@ fn settle(facts: &Facts<'_>, mut status: LockboxRequestStatus, again: Option<Mom
         // Everything that there was to do is done: whatever was in the way is not any more.
         conditions::recovered(&mut status, facts.request.metadata.generation, now);
     }
+    let again = again.into_iter().chain(activity::show(facts, &mut status, now)).min();
     if let Some(write) = changed(facts, status) {
         return write;
     }

@@ -545,6 +545,7 @@ impl Machine {
             channels: Channels::default(),
             deliveries: &[],
             tenant_namespace: HOME,
+            activity: None,
         };
         let (mut by_grant, mut by_write, mut makes) = (0, 0, false);
         let asked = match self.step_under_test(&facts, question.now) {

@@ -64,6 +64,8 @@ pub struct World {
     pub unreadable: Option<String>,
     pub open: OpenRequests,
     pub proofs: Proofs,
+    /// What the audit stream shows; none: no stream.
+    pub activity: Option<lockbox_api::Activity>,
     /// Entries known to be published; none: what status says.
     pub published: Option<usize>,
     /// Where messages can go.
@@ -91,6 +93,7 @@ impl World {
             unreadable: None,
             open: OpenRequests { of_requester: 1, in_namespace: 1 },
             proofs: Proofs::ALL,
+            activity: None,
             published: None,
             channels: Channels::default(),
             deliveries: vec![],
@@ -199,6 +202,7 @@ impl World {
             channels: self.channels,
             deliveries: &self.deliveries,
             tenant_namespace: HOME,
+            activity: self.activity.as_ref(),
         };
         step(&facts, at(self.now))
     }

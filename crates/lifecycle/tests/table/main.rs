@@ -9,6 +9,7 @@
     reason = "tests"
 )]
 
+mod activity;
 mod approved;
 mod assignments;
 mod awaiting;
@@ -235,6 +236,7 @@ fn every_audit_action_comes_out_of_some_row() {
         TamperWithGrant,
         EndOverdue,
         // NotificationFailed has its own tests, in notifications.rs: it belongs to no phase.
+        // `RecordActivity` comes after the end: `activity.rs`.
     ]);
     assert_eq!(seen, all);
 }

@@ -1,0 +1,318 @@
+//! What engineers do, as a real API server's audit stream tells it: attribution, sessions, refusals, what is left behind, and
+//! an endpoint that believes nobody else.
+
+use std::{
+    path::PathBuf,
+    process::Command,
+    sync::{LazyLock, Mutex, MutexGuard, PoisonError},
+};
+
+use lockbox_api::LockboxRequest;
+use lockbox_cluster::{Options, User, port};
+use lockbox_lifecycle::history;
+use serde_json::{Value, json};
+
+use crate::support::{KIM, World, eventually, operator::Operator, request, requirements::example_settings, settings};
+
+const LENA: &str = "lena@provider.example";
+
+struct Stage {
+    world: World,
+    port: u16,
+}
+
+/// A cluster whose API server posts its audit events to the operator. Its tests take turns: one kills the operator.
+static STAGE: LazyLock<Mutex<Stage>> = LazyLock::new(|| Mutex::new(Stage::new()));
+
+fn turn() -> MutexGuard<'static, Stage> {
+    STAGE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Stage {
+    fn new() -> Self {
+        let port = port::free().unwrap();
+        let world = World::installed(Options { audit_webhook: Some(port), ..Options::default() });
+        let stage = Self { world, port };
+        stage.start_operator();
+        let world = &stage.world;
+        let extra = "create, patch, delete configmaps";
+        let role = json!({
+            "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole",
+            "metadata": {
+                "name": "contoso-fix", "labels": {"lockbox.dev/access-level": "true"},
+                "annotations": {"lockbox.dev/extra-rights": extra},
+            },
+            "rules": [
+                {"apiGroups": [""], "resources": ["configmaps"], "verbs": ["get", "list", "create", "patch", "delete"]},
+                {"apiGroups": [""], "resources": ["pods"], "verbs": ["get", "list"]},
+                {"apiGroups": [""], "resources": ["pods/exec"], "verbs": ["get", "create"]},
+            ],
+        });
+        world.apply_as(world.cluster.admin(), &role.to_string()).unwrap();
+        let mut settings = settings();
+        let example = example_settings();
+        let mut levels = example["spec"]["accessLevels"].as_array().unwrap().clone();
+        let reason = json!({"resource": "configmaps", "verbs": ["create", "patch", "delete"], "reason": "support corrects settings"});
+        levels.push(json!({"name": "Fix", "clusterRole": "contoso-fix", "services": ["Fix"], "extraRights": [reason]}));
+        let mut rules = example["spec"]["jit"]["rules"].as_array().unwrap().clone();
+        rules.push(json!({"name": "fix", "match": {"accessLevels": ["Fix"]}, "effect": "Permit"}));
+        settings["spec"]["accessLevels"] = json!(levels);
+        settings["spec"]["jit"]["rules"] = json!(rules);
+        settings["spec"]["services"] = json!([{
+            "name": "Fix", "stage": "GeneralAvailability", "accessLevels": ["Fix"],
+            "resources": [{"resource": "configmaps"}, {"resource": "pods"}],
+        }]);
+        world.apply_as(&world.ada(), &settings.to_string()).unwrap();
+        world.wait_for_settings();
+        world.wait_for_proofs();
+        stage
+    }
+
+    fn file(&self, name: &str) -> String {
+        self.world.cluster.data().join(name).display().to_string()
+    }
+
+    fn start_operator(&self) {
+        let account = self.world.cluster.service_account("lockbox-system", "lockbox-operator").unwrap();
+        let (listen, log) = (format!("127.0.0.1:{}", self.port), self.file("activity.jsonl"));
+        let (certificate, key, token) =
+            (self.file("audit-webhook.crt"), self.file("audit-webhook.key"), self.file("audit-webhook.token"));
+        let arguments = [
+            ["--activity-listen", &listen],
+            ["--activity-tls-cert", &certificate],
+            ["--activity-tls-key", &key],
+            ["--activity-token-file", &token],
+            ["--activity-log", &log],
+        ];
+        let operator = Operator::start(&account, self.world.cluster.data(), &arguments.concat());
+        *self.world.operator.lock().unwrap_or_else(PoisonError::into_inner) = Some(operator);
+    }
+
+    /// Access to everything of a namespace at the level that may correct settings.
+    fn grant(&self, namespace: &str, name: &str, engineer: &User) {
+        let world = &self.world;
+        let manifest = request(name)
+            .namespace(namespace)
+            .set("/spec/service", "Fix")
+            .set("/spec/accessLevel", "Fix")
+            .without("/spec/resources");
+        world.create_as(engineer, &manifest.to_string()).unwrap();
+        world.wait_for_phase(namespace, name, "CustomerNotified");
+        world.decide(&world.alice(), namespace, name, "Approve").unwrap();
+        world.wait_for_phase(namespace, name, "AccessGranted");
+    }
+
+    /// Waits until what the operator knows of an access is this.
+    fn activity(&self, namespace: &str, name: &str, what: &str, is: impl Fn(&Value) -> bool) -> Value {
+        let mut last = Value::Null;
+        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(100);
+        while std::time::Instant::now() < deadline {
+            last = self.world.request(namespace, name)["status"]["activity"].clone();
+            if is(&last) {
+                return last;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(200));
+        }
+        panic!("{what}: {last:#}\n{}", self.world.operator_log());
+    }
+}
+
+fn configmap(name: &str) -> String {
+    json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, "data": {"key": "value"}}).to_string()
+}
+
+/// How often a verb was used on a kind, by an access.
+fn count(activity: &Value, verb: &str, resource: &str) -> i64 {
+    let operations = activity["operations"].as_array().map_or(&[][..], Vec::as_slice);
+    let of = |one: &&Value| one["verb"] == verb && one["resource"] == resource;
+    operations.iter().filter(of).map(|one| one["count"].as_i64().unwrap()).sum()
+}
+
+#[test]
+fn what_an_engineer_did_is_attributed_recorded_and_the_same_in_the_log_as_in_the_stream() {
+    let stage = turn();
+    let world = &stage.world;
+    let (kim, lena) = (world.kim(), world.user(LENA, &["provider:engineers", "provider:secure-workstations"]));
+    for namespace in ["act-shop", "act-bank"] {
+        world.subscription(namespace);
+    }
+    // A right of Kim's own, which is not Lockbox's.
+    world.admin(&["create", "role", "own", "-n", "act-shop", "--verb=list", "--resource=services"]).unwrap();
+    let binding = ["create", "rolebinding", "own", "-n", "act-shop", "--role=own", "--user", KIM];
+    world.admin(&binding).unwrap();
+    let pod = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "web"}, "spec": {"containers": [{"name": "app", "image": "none.invalid/none"}]}});
+    eventually("the namespace has a ServiceAccount", || {
+        world.pipe(world.cluster.admin(), &["apply", "-n", "act-shop", "-f", "-"], &pod.to_string()).ok()
+    });
+    stage.grant("act-shop", "sr-kim", &kim);
+    stage.grant("act-bank", "sr-kim-too", &kim);
+    stage.grant("act-shop", "sr-lena", &lena);
+
+    let as_kim = |arguments: &[&str]| world.kubectl(&kim, arguments);
+    as_kim(&["get", "configmap", "shop-settings", "-n", "act-shop"]).unwrap();
+    as_kim(&["get", "configmap", "other", "-n", "act-bank"]).unwrap();
+    for name in ["left", "gone"] {
+        world.pipe(&kim, &["create", "-n", "act-shop", "-f", "-"], &configmap(name)).unwrap();
+    }
+    as_kim(&["delete", "configmap", "gone", "-n", "act-shop", "--wait=false"]).unwrap();
+    as_kim(&["get", "services", "-n", "act-shop"]).unwrap();
+    as_kim(&["get", "secrets", "-n", "act-shop"]).unwrap_err();
+    // There is no node to run it on: the attempt is told all the same.
+    as_kim(&["exec", "web", "-n", "act-shop", "-c", "app", "--", "cat", "/etc/passwd"]).unwrap_err();
+    for _ in 0..2 {
+        world.kubectl(&lena, &["get", "configmap", "other", "-n", "act-shop"]).unwrap();
+    }
+    let impersonated = ["get", "configmap", "other", "-n", "act-shop", "--as", KIM, "--as-group=provider:engineers"];
+    world.admin(&impersonated).unwrap();
+
+    // Kim gives the access back, and it is over in mid-stream.
+    world.patch(&kim, "act-shop", "sr-kim", &json!({"spec": {"release": {}}})).unwrap();
+    world.wait_for_phase("act-shop", "sr-kim", "Completed");
+    as_kim(&["get", "configmap", "shop-settings", "-n", "act-shop"]).unwrap_err();
+    let closed = world.wait_until_closed("act-shop", "sr-kim");
+    let activity = &closed["status"]["activity"];
+    assert_eq!(activity["coverage"], "Covered", "{activity:#}");
+    let counts: Vec<_> = [("get", "configmaps"), ("create", "configmaps"), ("delete", "configmaps")]
+        .into_iter()
+        .map(|(verb, resource)| count(activity, verb, resource))
+        .collect();
+    assert_eq!(counts, [2, 2, 1], "Kim's, and the administrator's in Kim's name: {activity:#}");
+    assert_eq!(activity["impersonatedBy"], json!([world.cluster.admin().name]), "{activity:#}");
+    assert_eq!(activity["byOtherRights"]["calls"], 1, "{activity:#}");
+    assert!(activity["byOtherRights"]["rights"][0].as_str().unwrap().contains("\"own/act-shop\""), "{activity:#}");
+    assert!(activity["byOtherRights"]["elsewhere"].as_i64().unwrap() >= 1, "what Kim did in the bank: {activity:#}");
+    let refused = activity["refused"]["attempts"].as_array().unwrap();
+    assert!(refused.iter().any(|one| one["resource"] == "secrets" && one["verb"] == "list"), "{activity:#}");
+    let session = &activity["sessions"][0];
+    assert_eq!((&session["kind"], &session["name"], &session["began"]), (&json!("Exec"), &json!("web"), &json!(false)));
+    assert_eq!((&session["container"], &session["command"]), (&json!("app"), &json!("cat /etc/passwd")));
+    let residue = activity["residue"].as_array().unwrap();
+    let left: Vec<_> =
+        residue.iter().map(|one| (one["name"].as_str().unwrap(), one["change"].as_str().unwrap())).collect();
+    assert_eq!(left, [("left", "Created")]);
+    // The command that is shown shows it.
+    let look = residue[0]["look"].as_str().unwrap().strip_prefix("kubectl ").unwrap().to_owned();
+    assert!(world.admin(&look.split(' ').collect::<Vec<_>>()).unwrap().contains("name: left"));
+
+    // Chained into the history, with the digest of what stands in the status, and told as an Event.
+    let stored: LockboxRequest = serde_json::from_value(closed.clone()).unwrap();
+    let entries = &stored.status.as_ref().unwrap().history;
+    history::verify(entries, stored.metadata.uid.as_deref().unwrap()).unwrap();
+    let entry = entries.last().unwrap();
+    assert_eq!(entry.action.to_string(), "RecordActivity");
+    assert!(entry.message.ends_with(&lockbox_lifecycle::text::sha256(&activity.to_string())), "{}", entry.message);
+    let (reason, note) = world.events("act-shop", "sr-kim").pop().unwrap();
+    assert_eq!(reason, "RecordActivity");
+    assert!(note.starts_with("Record Activity: coverage of the access by the audit stream: Covered;"), "{note}");
+
+    // The other accesses tell their own part and nothing else.
+    let lenas =
+        stage.activity("act-shop", "sr-lena", "two reads of Lena's", |one| count(one, "get", "configmaps") == 2);
+    assert_eq!((&lenas["calls"], &lenas["byOtherRights"]["calls"]), (&json!(2), &json!(0)), "{lenas:#}");
+    let bank =
+        stage.activity("act-bank", "sr-kim-too", "one read of Kim's", |one| count(one, "get", "configmaps") == 1);
+    assert_eq!(bank["calls"], 1, "{bank:#}");
+    assert!(bank["objects"].as_array().unwrap().iter().all(|one| one["namespace"] == "act-bank"), "{bank:#}");
+
+    // The full records name every call, and no content.
+    let records = std::fs::read_to_string(stage.file("activity.jsonl")).unwrap();
+    let of_this = |record: &Value| record["request"] == "sr-kim" && record["belongs"] == "ThisAccess";
+    let used = records.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()).filter(of_this).count();
+    assert_eq!(i64::try_from(used).unwrap(), activity["calls"].as_i64().unwrap());
+    assert!(!records.contains("\"data\""));
+
+    // The log that the API server keeps beside the stream says the same.
+    let request_file = PathBuf::from(stage.file("sr-kim.json"));
+    std::fs::write(&request_file, closed.to_string()).unwrap();
+    let shown = Command::new(env!("CARGO_BIN_EXE_lockbox-operator"))
+        .args(["activity", "--output", "json", "--request"])
+        .arg(&request_file)
+        .arg("--audit-log")
+        .arg(world.cluster.audit_log())
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&shown.stderr);
+    assert_eq!(shown.status.code(), Some(0), "{said}");
+    let shown: Value = serde_json::from_slice(&shown.stdout).unwrap();
+    let of_the_log = &shown["requests"][0]["activity"];
+    for part in ["calls", "operations", "sessions", "residue", "impersonatedBy", "objects"] {
+        assert_eq!(&of_the_log[part], &activity[part], "{part}");
+    }
+}
+
+#[test]
+fn an_operator_that_is_killed_goes_on_and_says_that_something_may_be_missing() {
+    let stage = turn();
+    let world = &stage.world;
+    world.subscription("act-killed");
+    stage.grant("act-killed", "sr-1", &world.kim());
+    let read = || world.kubectl(&world.kim(), &["get", "configmap", "other", "-n", "act-killed"]).unwrap();
+    read();
+    stage.activity("act-killed", "sr-1", "one read", |one| count(one, "get", "configmaps") == 1);
+    world.kill_operator();
+    // Posted to nobody: the API server keeps it and tries again.
+    read();
+    stage.start_operator();
+    read();
+    let activity = stage.activity("act-killed", "sr-1", "three reads", |one| count(one, "get", "configmaps") == 3);
+    assert_eq!(activity["coverage"], "Partial", "{activity:#}");
+    assert!(activity["message"].as_str().unwrap().contains("Lockbox was restarted"), "{activity:#}");
+}
+
+#[test]
+fn nobody_but_the_api_server_says_what_an_engineer_did() {
+    let stage = turn();
+    let world = &stage.world;
+    let server = format!("--server=https://127.0.0.1:{}", stage.port);
+    let token = std::fs::read_to_string(stage.file("audit-webhook.token")).unwrap();
+    let post = |token: &str, body: &str| {
+        let token = format!("--token={token}");
+        // Kim has a certificate of the same authority: it counts for nothing here.
+        world.pipe(&world.kim(), &["create", "--raw", "/", "-f", "-", &server, &token], body)
+    };
+    let list = json!({"kind": "EventList", "apiVersion": "audit.k8s.io/v1", "metadata": {}, "items": []}).to_string();
+    for wrong in ["wrong", "", &token[1..], &format!("{token}x")] {
+        let refused = post(wrong, &list).unwrap_err();
+        assert!(refused.contains("Unauthorized") || refused.contains("logged in"), "{wrong:?}: {refused}");
+    }
+    post(&token, &list).unwrap();
+    let refused = post(&token, "{}").unwrap_err();
+    assert!(
+        refused.contains("no EventList") || refused.contains("BadRequest") || refused.contains("rejected"),
+        "{refused}"
+    );
+    let log = world.operator_log();
+    assert!(log.contains("without the right token was refused"), "who tries is told to the operator");
+}
+
+#[test]
+fn an_endpoint_that_anybody_could_post_to_is_not_opened() {
+    let stage = turn();
+    let account = stage.world.cluster.service_account("lockbox-system", "lockbox-operator").unwrap();
+    let start = |more: &[&str]| {
+        let (certificate, key) = (stage.file("audit-webhook.crt"), stage.file("audit-webhook.key"));
+        let output = Command::new(env!("CARGO_BIN_EXE_lockbox-operator"))
+            .args([
+                "run",
+                "--activity-listen",
+                "127.0.0.1:0",
+                "--activity-tls-cert",
+                &certificate,
+                "--activity-tls-key",
+                &key,
+            ])
+            .args(more)
+            .env("KUBECONFIG", &account.kubeconfig)
+            .output()
+            .unwrap();
+        (output.status.success(), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    let (started, said) = start(&[]);
+    assert!(!started && said.contains("--activity-token-file") && said.contains("--activity-client-ca"), "{said}");
+    let short = stage.file("short.token");
+    std::fs::write(&short, "secret\n").unwrap();
+    let (started, said) = start(&["--activity-token-file", &short]);
+    assert!(!started && said.contains("at least 16 characters"), "{said}");
+    let (started, said) = start(&["--activity-client-ca", &short]);
+    assert!(!started && said.contains("it holds no certificate"), "{said}");
+}
