@@ -550,6 +550,7 @@ impl Machine {
         let (mut by_grant, mut by_write, mut makes) = (0, 0, false);
         let asked = match self.step_under_test(&facts, question.now) {
             Step::Sleep(_) => Asked::Nothing,
+            Step::Do(Action::Tell { .. }) => panic!("nobody can be told in this model"),
             Step::Do(Action::Read { request }) => Asked::Read { request },
             Step::Do(Action::TryPlacement) => Asked::Placement,
             Step::Do(Action::TryForgery) => Asked::Forgery,
