@@ -31,7 +31,7 @@ lint:
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
 
-# Builds both versions of Kubernetes that the tests use; instant when they are there.
+# Builds both versions of Kubernetes and the mail server that the tests use; instant when they are there.
 kubernetes:
 	$(CARGO) run --locked --quiet -p lockbox-cluster -- build
 

@@ -6,7 +6,7 @@ use lockbox_lifecycle::text::clip_bytes;
 use serde::Serialize;
 
 /// Most bytes of the other side's words that are kept.
-const WORDS: usize = 256;
+pub(super) const WORDS: usize = 256;
 
 /// What came of one attempt to deliver a message.
 #[must_use]

@@ -184,8 +184,7 @@ impl Session {
 
 /// A connection to one of the host's addresses; all of them together have the time of one step.
 async fn connect(config: &SmtpConfig, report: Report<'_>) -> Result<TcpStream, Failed> {
-    // An address in brackets is one, too.
-    let host = config.host.trim_start_matches('[').trim_end_matches(']');
+    let host = config.host.as_str();
     let found = match timeout(config.timeout, lookup_host((host, config.port))).await {
         Err(_) => return Err(silent(DeliveryStep::Resolve, config.timeout)),
         Ok(Err(error)) => return Err(Failed::later(DeliveryStep::Resolve, format!("{host}: {error}"))),

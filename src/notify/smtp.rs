@@ -11,7 +11,7 @@ use tokio::{sync::Semaphore, time};
 use super::{
     DeliveryStep, Letter, Secrets, Sent, SmtpConfig,
     access::Access,
-    delivery::Failed,
+    delivery::{Failed, WORDS, one_line},
     letter::Sealed,
     session::{Fate, Refused, Report, Session},
 };
@@ -67,7 +67,9 @@ impl Smtp {
     /// The same, and tells of every step that went well, with what was learnt in it. Steps that an earlier letter has
     /// taken on the same connection are not told again.
     pub async fn send_telling(&self, letter: &Letter, report: Report<'_>) -> Sent {
-        self.shared.clone().send(letter, report).await.into()
+        // A server says what it likes, and this may be shown on a terminal.
+        let report = |step, learnt: &str| report(step, &one_line(learnt, WORDS));
+        self.shared.clone().send(letter, &report).await.into()
     }
 }
 
