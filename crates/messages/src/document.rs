@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::{
     commands::{Commands, YOURS, is_told_of_deciding},
-    foreign::{broken, inline, isolated, person, shown, spelled_out},
+    foreign::{broken, inline, isolated, person, shown, spelled_out, word},
     links, request,
     scene::{Scene, Side},
     subject, times,
@@ -312,7 +312,7 @@ fn facts(scene: &Scene<'_>, side: Side, asks: bool) -> Vec<Fact> {
     }
     rows.push(fact(
         if is_exclusion { "Concerns" } else { "Access" },
-        format!("{} (service {})", scene.level(63), isolated(&shown(&spec.service, 63))),
+        format!("{} (service {})", scene.level(63), word(&spec.service, 63)),
     ));
     rows.push(fact(
         "Where",
@@ -360,7 +360,7 @@ fn ticket(scene: &Scene<'_>, side: Side) -> Vec<Fact> {
     let spec = scene.spec();
     let mut rows = vec![];
     if let Some(ticket) = &spec.support_request {
-        let number = isolated(&shown(&ticket.id, 64));
+        let number = word(&ticket.id, 64);
         rows.push(Fact { label: "Ticket", lines: vec![number], link: links::ticket(spec, scene.settings) });
         if let Some(by) = ticket.opened_by.as_ref().filter(|_| side != Side::Requester) {
             let at = ticket.opened_at.map(|at| format!(", {}", scene.time(at))).unwrap_or_default();
@@ -371,7 +371,7 @@ fn ticket(scene: &Scene<'_>, side: Side) -> Vec<Fact> {
         }
     }
     if let Some(incident) = &spec.incident {
-        let number = isolated(&shown(&incident.id, 64));
+        let number = word(&incident.id, 64);
         rows.push(Fact { label: "Incident", lines: vec![number], link: links::incident(spec, scene.settings) });
     }
     rows
@@ -388,7 +388,7 @@ fn deciders(scene: &Scene<'_>) -> Vec<Fact> {
             .map(|demanded| {
                 let names: Vec<_> =
                     demanded.approvers.iter().map(|one| format!("{} {}", one.kind, person(&one.name, NAME))).collect();
-                format!("rule {}: {} of {}", shown(&demanded.rule, 63), demanded.count, list(&names, 300))
+                format!("rule {}: {} of {}", word(&demanded.rule, 63), demanded.count, list(&names, 300))
             })
             .collect();
         return if demanded.is_empty() {
@@ -611,14 +611,14 @@ fn footer(scene: &Scene<'_>, side: Side, audience: Option<Audience>) -> Vec<Stri
                 .to_owned(),
         );
     }
-    lines.push("Text behind a bar is quoted. Links in it are broken up on purpose (hxxps://, [.]).".to_owned());
+    lines.push("Text behind a bar is quoted. Links in it are broken up on purpose (hxxps, [:], [.]).".to_owned());
     if audience == Some(Audience::Alternates) {
         lines.push("You get this because your address is an alternate address in the settings of Lockbox or in a role assignment.".to_owned());
     }
     lines.push(format!(
         "Lockbox, request {}/{}, message {}",
-        isolated(&shown(request::namespace(scene.request), 63)),
-        isolated(&shown(request::name(scene.request), 63)),
+        word(request::namespace(scene.request), 63),
+        word(request::name(scene.request), 63),
         shown(&scene.message.id, 40)
     ));
     lines

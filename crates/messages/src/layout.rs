@@ -16,7 +16,7 @@ const LABELS: usize = 16;
 /// Before each line that somebody else wrote.
 const BAR: &str = "| ";
 /// Bytes of a letter's text at most.
-pub(crate) const LONGEST_TEXT: usize = 128 * 1024;
+pub(crate) const LONGEST_TEXT: usize = 256 * 1024;
 /// Bytes of a letter's HTML at most.
 pub(crate) const LONGEST_HTML: usize = 512 * 1024;
 

@@ -16,7 +16,7 @@ use crate::{
 pub struct Letter {
     /// One line of at most 150 characters, without control characters.
     pub subject: String,
-    /// Plain text with line feeds, at most 128 KiB.
+    /// Plain text with line feeds, at most 256 KiB.
     pub text: String,
     /// A whole HTML document that loads nothing, at most 512 KiB.
     pub html: String,
