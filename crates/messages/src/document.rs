@@ -5,7 +5,7 @@ use lockbox_lifecycle::text::list;
 use serde::Serialize;
 
 use crate::{
-    commands::{Commands, YOURS, is_told_of_deciding},
+    commands::{Commands, YOURS},
     foreign::{broken, inline, isolated, person, shown, spelled_out, word},
     links, request,
     scene::{Scene, Side},
@@ -126,7 +126,7 @@ pub(crate) fn of(scene: &Scene<'_>, side: Side, audience: Option<Audience>) -> D
         blocks.extend(effect(scene, side));
     }
     let commands = Commands::of(scene, side);
-    blocks.extend(next(scene, side, audience, &commands));
+    blocks.extend(next(scene, side, &commands));
     if side == Side::Customer
         && let Some(url) = links::portal(scene)
     {
@@ -171,7 +171,7 @@ pub(crate) fn lead(scene: &Scene<'_>, side: Side) -> String {
                 format!("{request} is not processed by Lockbox. The customer was not asked, and no access was granted.")
             }
             Some(AuditAction::DenyInternally) => {
-                format!("{request} was denied{doer}, for the provider. The customer was not asked.")
+                format!("{request} was denied for the provider{doer}. The customer was not asked.")
             }
             _ => format!("{request} was rejected. The customer was not asked, and no access was granted."),
         },
@@ -179,26 +179,29 @@ pub(crate) fn lead(scene: &Scene<'_>, side: Side) -> String {
             format!("{request} expired before the customer was asked. No access was granted.")
         }
         MessageKind::Expired => format!("{request} was not decided in time and has expired. No access was granted."),
+        MessageKind::Cancelled if mine && scene.is_by_requester() => {
+            format!("You withdrew your request for {what}. No access was granted.")
+        }
+        MessageKind::Cancelled if mine => format!("{request} was cancelled. No access was granted."),
         MessageKind::Cancelled if scene.is_by_requester() => {
-            let who = if mine { "You".to_owned() } else { who };
             format!("{who} withdrew the request for {what}. No access was granted, and nothing is left to decide.")
         }
         MessageKind::Cancelled => {
             format!("{request} was cancelled. No access was granted, and nothing is left to decide.")
         }
         MessageKind::AccessBegan => began(scene, mine, &who, &what, &until),
-        MessageKind::AccessEnded => {
-            let whose = if mine { "Your".to_owned() } else { format!("{who} no longer has access: the") };
-            let end = match (scene.is_by_requester(), mine) {
-                (true, true) => "has ended: you gave it back",
-                (true, false) => "was given back",
-                (false, _) => "has ended on time",
+        MessageKind::AccessEnded | MessageKind::AccessRevoked => {
+            let end = match (scene.kind(), scene.is_by_requester()) {
+                (MessageKind::AccessRevoked, _) => format!("it was ended early{doer}"),
+                (_, true) if mine => "you gave it back".to_owned(),
+                (_, true) => "it was given back".to_owned(),
+                (_, false) => "it ended on time".to_owned(),
             };
-            format!("{whose} {what} {end}.")
-        }
-        MessageKind::AccessRevoked => {
-            let whose = if mine { "Your".to_owned() } else { format!("{who} no longer has access: the") };
-            format!("{whose} {what} was ended early{doer}.")
+            if mine {
+                format!("You no longer have {what}: {end}.")
+            } else {
+                format!("{who} no longer has {what}: {end}.")
+            }
         }
         MessageKind::AccessFailed => {
             format!("{request} was approved, but access could not be granted. Nobody has access by it.")
@@ -453,9 +456,10 @@ fn why(scene: &Scene<'_>) -> Vec<Block> {
     }
     if let Some(escalation) = &spec.escalation {
         let assigned = spec.support_request.as_ref().and_then(|ticket| ticket.assigned_to.as_ref());
-        let assigned = assigned
-            .map(|assigned| format!("The ticket is assigned to {}, and was escalated", person(assigned, NAME)))
-            .unwrap_or_else(|| "Escalated".to_owned());
+        let assigned = assigned.map_or_else(
+            || "Escalated".to_owned(),
+            |assigned| format!("The ticket is assigned to {}, and was escalated", person(assigned, NAME)),
+        );
         blocks.push(Block::Quote {
             who: format!("{assigned} to {}. Why, as {who} states it:", inline(&escalation.team, NAME)),
             text: shown(&escalation.reason, 1024),
@@ -520,13 +524,11 @@ fn effect(scene: &Scene<'_>, side: Side) -> Vec<Block> {
 }
 
 /// What the reader can do.
-fn next(scene: &Scene<'_>, side: Side, audience: Option<Audience>, commands: &Commands) -> Vec<Block> {
+fn next(scene: &Scene<'_>, side: Side, commands: &Commands) -> Vec<Block> {
     let mut blocks = vec![];
     match scene.kind() {
         MessageKind::ApprovalAsked | MessageKind::InternalApprovalAsked | MessageKind::Reminder => {
-            if is_told_of_deciding(audience) {
-                blocks.extend(decide(scene, side, commands));
-            }
+            blocks.extend(decide(scene, side, commands));
         }
         MessageKind::AccessBegan | MessageKind::Approved if commands.end.is_some() => {
             if side == Side::Customer {
@@ -566,7 +568,7 @@ fn next(scene: &Scene<'_>, side: Side, audience: Option<Audience>, commands: &Co
         }
         MessageKind::Rejected if scene.action() == Some(AuditAction::SkipLockboxRequest) => {}
         MessageKind::Rejected | MessageKind::AccessFailed if side == Side::Requester => {
-            blocks.push(words("Fix what the record names, and then create a new request."));
+            blocks.push(words("You can create a new request once what the record names is put right."));
         }
         MessageKind::Expired | MessageKind::Cancelled if side == Side::Requester && !scene.is_by_requester() => {
             blocks.push(words("Create a new request if you still need access."));

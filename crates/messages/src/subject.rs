@@ -49,7 +49,7 @@ pub(crate) fn of(scene: &Scene<'_>, side: Side) -> String {
         MessageKind::Expired if mine => format!("Expired: your request for {level} in {place}{number}"),
         MessageKind::Expired => format!("Expired undecided: {level} in {place} for {who}{number}"),
         MessageKind::Cancelled if mine => format!("Cancelled: your request for {level} in {place}{number}"),
-        MessageKind::Cancelled => format!("Cancelled: {who} no longer asks for {level} in {place}{number}"),
+        MessageKind::Cancelled => format!("Cancelled: {level} in {place} for {who}{number}"),
         MessageKind::AccessBegan if !lives && mine => format!("Access began and has ended: {level} in {place}{number}"),
         MessageKind::AccessBegan if !lives => {
             format!("Access began and has ended: {who} had {level} in {place}{number}")
