@@ -326,7 +326,7 @@ fn facts(scene: &Scene<'_>, side: Side, asks: bool) -> Vec<Fact> {
     ));
     let granted = status.and_then(|status| status.grant.as_ref()).and_then(|grant| grant.resources.as_ref());
     let objects = match granted.or(spec.resources.as_ref()) {
-        Some(objects) => objects.iter().take(32).map(|object| shown(&object.to_string(), 400)).collect(),
+        Some(objects) => objects.iter().take(32).map(|object| isolated(&shown(&object.to_string(), 400))).collect(),
         None => vec!["all that the access level covers there".to_owned()],
     };
     rows.push(Fact { label: "Objects", lines: objects, link: None });

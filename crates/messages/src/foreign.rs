@@ -13,6 +13,11 @@ const MOST_MARKS: usize = 2;
 /// Characters that are a dot to a browser's address bar, or look like one.
 const DOTS: [char; 7] = ['.', '\u{3002}', '\u{ff0e}', '\u{ff61}', '\u{2024}', '\u{fe52}', '\u{ff65}'];
 
+/// Begins text that keeps its direction to itself.
+pub(crate) const ISOLATE: char = '\u{2068}';
+/// Ends it.
+pub(crate) const END_OF_ISOLATE: char = '\u{2069}';
+
 /// Control, bidirectional, zero-width and other invisible characters, as the schema has them.
 const fn is_invisible(c: char) -> bool {
     matches!(c,
@@ -162,7 +167,7 @@ const fn is_right_to_left(c: char) -> bool {
 
 /// Text from right to left, between the marks that keep it from moving what stands beside it.
 pub(crate) fn isolated(text: &str) -> String {
-    if text.chars().any(is_right_to_left) { format!("\u{2068}{text}\u{2069}") } else { text.to_owned() }
+    if text.chars().any(is_right_to_left) { format!("{ISOLATE}{text}{END_OF_ISOLATE}") } else { text.to_owned() }
 }
 
 /// A name with every letter outside ASCII spelled out, if it has one: `k\u{456}m` is not kim.

@@ -27,11 +27,8 @@ pub struct Letter {
 pub fn letter(scene: &Scene<'_>, audience: Audience) -> Rendered<Letter> {
     let side = Side::from(audience);
     let document = document::of(scene, side, Some(audience));
-    let mut letter = Letter {
-        subject: subject::fit(&document.subject),
-        text: layout::text(&document),
-        html: layout::html(&document),
-    };
+    let mut letter =
+        Letter { subject: document.subject.clone(), text: layout::text(&document), html: layout::html(&document) };
     let mut troubles = zone_trouble(scene);
     let rules = scene.settings.notifications.as_ref();
     if let Some(own) = rules.and_then(|rules| rules.templates.iter().find(|own| own.kind == scene.kind())) {

@@ -161,6 +161,7 @@ fn check_html(name: &str, html: &str, benign: &str) {
 fn check_subject(name: &str, subject: &str) {
     assert!(!subject.chars().any(|c| is_unseen(c) || c == '\n'), "{name}: {subject:?}");
     assert!((1..=150).contains(&subject.chars().count()), "{name}: {subject}");
+    assert_eq!(subject.matches('\u{2068}').count(), subject.matches('\u{2069}').count(), "{name}: {subject:?}");
     assert_eq!(links(subject), Vec::<String>::new(), "{name}: {subject}");
 }
 
@@ -306,6 +307,16 @@ fn a_portal_is_linked_only_if_its_host_is_fixed_and_names_cannot_leave_their_pla
 }
 
 #[test]
+fn a_name_from_right_to_left_moves_nothing_beside_it() {
+    let told = all().into_iter().find(|told| told.name == "approval-asked").unwrap();
+    let told = told.asking(|request| request["spec"]["requester"]["username"] = json!("\u{5e7}\u{5d9}\u{5dd}"));
+    let letter = letter(&told.scene(), Audience::Approvers).what;
+    let name = "\u{2068}\u{201c}\u{5e7}\u{5d9}\u{5dd}\u{201d}\u{2069}";
+    assert!(letter.subject.contains(&format!(": {name} asks for")), "{:?}", letter.subject);
+    assert!(letter.text.starts_with(&format!("{name} asks for")), "{:?}", letter.text);
+}
+
+#[test]
 fn a_request_named_like_a_host_is_no_link_and_its_command_still_names_it() {
     let told = all().into_iter().find(|told| told.name == "approval-asked").unwrap();
     let told = told.asking(|request| {
@@ -346,7 +357,7 @@ fn piece() -> impl Strategy<Value = String> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
+    #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn words_put_together_at_random_change_no_message_either(pieces in proptest::collection::vec(piece(), 0..8), which in 0..200_usize) {
