@@ -127,6 +127,10 @@ pub(crate) fn of(scene: &Scene<'_>, side: Side, audience: Option<Audience>) -> D
     }
     let commands = Commands::of(scene, side);
     blocks.extend(next(scene, side, &commands));
+    if blocks.iter().any(|block| matches!(block, Block::Heading { .. })) {
+        blocks.push(heading("More"));
+    }
+    blocks.extend(command("To read the whole request and its history:", Some(commands.show)));
     if side == Side::Customer
         && let Some(url) = links::portal(scene)
     {
@@ -575,7 +579,6 @@ fn next(scene: &Scene<'_>, side: Side, commands: &Commands) -> Vec<Block> {
         }
         _ => {}
     }
-    blocks.extend(command("To read the whole request and its history:", Some(commands.show.clone())));
     blocks
 }
 
