@@ -37,7 +37,7 @@ kubernetes:
 
 # Only what needs no API server: seconds.
 unit:
-	$(CARGO) test --locked -p lockbox-api -p lockbox-lifecycle
+	$(CARGO) test --locked -p lockbox-api -p lockbox-lifecycle -p lockbox-messages
 	$(CARGO) test --locked -p lockbox --lib --test pure
 
 # Writes the CustomResourceDefinitions after a change of crates/api/src.

@@ -8,7 +8,7 @@ use lockbox_api::{
 use lockbox_lifecycle::text::clip;
 use serde::Serialize;
 
-use crate::{links, message_id, request, scene::Scene};
+use crate::{links, message_id, request, scene::Scene, webhook::LONGEST_BODY};
 
 #[derive(Serialize)]
 struct Event {
@@ -124,7 +124,7 @@ pub(crate) fn of(scene: &Scene<'_>) -> Vec<u8> {
     let (spec, status) = (scene.spec(), scene.status());
     let (namespace, name) = (clip(request::namespace(scene.request), 63), clip(request::name(scene.request), 253));
     let moment = |which: Option<Moment>| which.map(stored);
-    let event = Event {
+    let mut event = Event {
         specversion: "1.0",
         id: message_id(request::uid(scene.request), &scene.message.id),
         source: format!("/apis/lockbox.dev/v1alpha1/namespaces/{namespace}/lockboxrequests/{name}"),
@@ -176,6 +176,12 @@ pub(crate) fn of(scene: &Scene<'_>) -> Vec<u8> {
         },
     };
     // Texts, numbers and lists: nothing in it can fail to be written.
+    let bytes = serde_json::to_vec(&event).unwrap_or_default();
+    if bytes.len() <= LONGEST_BODY {
+        return bytes;
+    }
+    // No names of objects are so long that only escapes could write them; without them there is room.
+    event.data.request.resources = None;
     serde_json::to_vec(&event).unwrap_or_default()
 }
 

@@ -1,6 +1,6 @@
 //! The exact commands that a message tells.
 
-use lockbox_api::{Audience, MessageKind, Phase};
+use lockbox_api::{MessageKind, Phase};
 use serde::Serialize;
 
 use crate::{
@@ -74,11 +74,6 @@ impl Commands {
         }
         commands
     }
-}
-
-/// To whom commands are told that only the customer's approvers can use.
-pub(crate) const fn is_told_of_deciding(audience: Option<Audience>) -> bool {
-    !matches!(audience, Some(Audience::Requester))
 }
 
 fn is_hash(text: &str) -> bool {

@@ -5,8 +5,8 @@ use lockbox_lifecycle::text::list;
 use serde::Serialize;
 
 use crate::{
-    commands::{Commands, YOURS, is_told_of_deciding},
-    foreign::{broken, inline, isolated, person, shown, spelled_out},
+    commands::{Commands, YOURS},
+    foreign::{broken, inline, isolated, person, shown, spelled_out, word},
     links, request,
     scene::{Scene, Side},
     subject, times,
@@ -126,7 +126,11 @@ pub(crate) fn of(scene: &Scene<'_>, side: Side, audience: Option<Audience>) -> D
         blocks.extend(effect(scene, side));
     }
     let commands = Commands::of(scene, side);
-    blocks.extend(next(scene, side, audience, &commands));
+    blocks.extend(next(scene, side, &commands));
+    if blocks.iter().any(|block| matches!(block, Block::Heading { .. })) {
+        blocks.push(heading("More"));
+    }
+    blocks.extend(command("To read the whole request and its history:", Some(commands.show)));
     if side == Side::Customer
         && let Some(url) = links::portal(scene)
     {
@@ -171,7 +175,7 @@ pub(crate) fn lead(scene: &Scene<'_>, side: Side) -> String {
                 format!("{request} is not processed by Lockbox. The customer was not asked, and no access was granted.")
             }
             Some(AuditAction::DenyInternally) => {
-                format!("{request} was denied{doer}, for the provider. The customer was not asked.")
+                format!("{request} was denied for the provider{doer}. The customer was not asked.")
             }
             _ => format!("{request} was rejected. The customer was not asked, and no access was granted."),
         },
@@ -179,26 +183,29 @@ pub(crate) fn lead(scene: &Scene<'_>, side: Side) -> String {
             format!("{request} expired before the customer was asked. No access was granted.")
         }
         MessageKind::Expired => format!("{request} was not decided in time and has expired. No access was granted."),
+        MessageKind::Cancelled if mine && scene.is_by_requester() => {
+            format!("You withdrew your request for {what}. No access was granted.")
+        }
+        MessageKind::Cancelled if mine => format!("{request} was cancelled. No access was granted."),
         MessageKind::Cancelled if scene.is_by_requester() => {
-            let who = if mine { "You".to_owned() } else { who };
             format!("{who} withdrew the request for {what}. No access was granted, and nothing is left to decide.")
         }
         MessageKind::Cancelled => {
             format!("{request} was cancelled. No access was granted, and nothing is left to decide.")
         }
         MessageKind::AccessBegan => began(scene, mine, &who, &what, &until),
-        MessageKind::AccessEnded => {
-            let whose = if mine { "Your".to_owned() } else { format!("{who} no longer has access: the") };
-            let end = match (scene.is_by_requester(), mine) {
-                (true, true) => "has ended: you gave it back",
-                (true, false) => "was given back",
-                (false, _) => "has ended on time",
+        MessageKind::AccessEnded | MessageKind::AccessRevoked => {
+            let end = match (scene.kind(), scene.is_by_requester()) {
+                (MessageKind::AccessRevoked, _) => format!("it was ended early{doer}"),
+                (_, true) if mine => "you gave it back".to_owned(),
+                (_, true) => "it was given back".to_owned(),
+                (_, false) => "it ended on time".to_owned(),
             };
-            format!("{whose} {what} {end}.")
-        }
-        MessageKind::AccessRevoked => {
-            let whose = if mine { "Your".to_owned() } else { format!("{who} no longer has access: the") };
-            format!("{whose} {what} was ended early{doer}.")
+            if mine {
+                format!("You no longer have {what}: {end}.")
+            } else {
+                format!("{who} no longer has {what}: {end}.")
+            }
         }
         MessageKind::AccessFailed => {
             format!("{request} was approved, but access could not be granted. Nobody has access by it.")
@@ -312,7 +319,7 @@ fn facts(scene: &Scene<'_>, side: Side, asks: bool) -> Vec<Fact> {
     }
     rows.push(fact(
         if is_exclusion { "Concerns" } else { "Access" },
-        format!("{} (service {})", scene.level(63), isolated(&shown(&spec.service, 63))),
+        format!("{} (service {})", scene.level(63), word(&spec.service, 63)),
     ));
     rows.push(fact(
         "Where",
@@ -323,7 +330,7 @@ fn facts(scene: &Scene<'_>, side: Side, asks: bool) -> Vec<Fact> {
     ));
     let granted = status.and_then(|status| status.grant.as_ref()).and_then(|grant| grant.resources.as_ref());
     let objects = match granted.or(spec.resources.as_ref()) {
-        Some(objects) => objects.iter().take(32).map(|object| shown(&object.to_string(), 400)).collect(),
+        Some(objects) => objects.iter().take(32).map(|object| isolated(&shown(&object.to_string(), 400))).collect(),
         None => vec!["all that the access level covers there".to_owned()],
     };
     rows.push(Fact { label: "Objects", lines: objects, link: None });
@@ -360,7 +367,7 @@ fn ticket(scene: &Scene<'_>, side: Side) -> Vec<Fact> {
     let spec = scene.spec();
     let mut rows = vec![];
     if let Some(ticket) = &spec.support_request {
-        let number = isolated(&shown(&ticket.id, 64));
+        let number = word(&ticket.id, 64);
         rows.push(Fact { label: "Ticket", lines: vec![number], link: links::ticket(spec, scene.settings) });
         if let Some(by) = ticket.opened_by.as_ref().filter(|_| side != Side::Requester) {
             let at = ticket.opened_at.map(|at| format!(", {}", scene.time(at))).unwrap_or_default();
@@ -371,7 +378,7 @@ fn ticket(scene: &Scene<'_>, side: Side) -> Vec<Fact> {
         }
     }
     if let Some(incident) = &spec.incident {
-        let number = isolated(&shown(&incident.id, 64));
+        let number = word(&incident.id, 64);
         rows.push(Fact { label: "Incident", lines: vec![number], link: links::incident(spec, scene.settings) });
     }
     rows
@@ -388,7 +395,7 @@ fn deciders(scene: &Scene<'_>) -> Vec<Fact> {
             .map(|demanded| {
                 let names: Vec<_> =
                     demanded.approvers.iter().map(|one| format!("{} {}", one.kind, person(&one.name, NAME))).collect();
-                format!("rule {}: {} of {}", shown(&demanded.rule, 63), demanded.count, list(&names, 300))
+                format!("rule {}: {} of {}", word(&demanded.rule, 63), demanded.count, list(&names, 300))
             })
             .collect();
         return if demanded.is_empty() {
@@ -453,9 +460,10 @@ fn why(scene: &Scene<'_>) -> Vec<Block> {
     }
     if let Some(escalation) = &spec.escalation {
         let assigned = spec.support_request.as_ref().and_then(|ticket| ticket.assigned_to.as_ref());
-        let assigned = assigned
-            .map(|assigned| format!("The ticket is assigned to {}, and was escalated", person(assigned, NAME)))
-            .unwrap_or_else(|| "Escalated".to_owned());
+        let assigned = assigned.map_or_else(
+            || "Escalated".to_owned(),
+            |assigned| format!("The ticket is assigned to {}, and was escalated", person(assigned, NAME)),
+        );
         blocks.push(Block::Quote {
             who: format!("{assigned} to {}. Why, as {who} states it:", inline(&escalation.team, NAME)),
             text: shown(&escalation.reason, 1024),
@@ -520,13 +528,11 @@ fn effect(scene: &Scene<'_>, side: Side) -> Vec<Block> {
 }
 
 /// What the reader can do.
-fn next(scene: &Scene<'_>, side: Side, audience: Option<Audience>, commands: &Commands) -> Vec<Block> {
+fn next(scene: &Scene<'_>, side: Side, commands: &Commands) -> Vec<Block> {
     let mut blocks = vec![];
     match scene.kind() {
         MessageKind::ApprovalAsked | MessageKind::InternalApprovalAsked | MessageKind::Reminder => {
-            if is_told_of_deciding(audience) {
-                blocks.extend(decide(scene, side, commands));
-            }
+            blocks.extend(decide(scene, side, commands));
         }
         MessageKind::AccessBegan | MessageKind::Approved if commands.end.is_some() => {
             if side == Side::Customer {
@@ -566,14 +572,13 @@ fn next(scene: &Scene<'_>, side: Side, audience: Option<Audience>, commands: &Co
         }
         MessageKind::Rejected if scene.action() == Some(AuditAction::SkipLockboxRequest) => {}
         MessageKind::Rejected | MessageKind::AccessFailed if side == Side::Requester => {
-            blocks.push(words("Fix what the record names, and then create a new request."));
+            blocks.push(words("You can create a new request once what the record names is put right."));
         }
         MessageKind::Expired | MessageKind::Cancelled if side == Side::Requester && !scene.is_by_requester() => {
             blocks.push(words("Create a new request if you still need access."));
         }
         _ => {}
     }
-    blocks.extend(command("To read the whole request and its history:", Some(commands.show.clone())));
     blocks
 }
 
@@ -611,14 +616,14 @@ fn footer(scene: &Scene<'_>, side: Side, audience: Option<Audience>) -> Vec<Stri
                 .to_owned(),
         );
     }
-    lines.push("Text behind a bar is quoted. Links in it are broken up on purpose (hxxps://, [.]).".to_owned());
+    lines.push("Text behind a bar is quoted. Links in it are broken up on purpose (hxxps, [:], [.]).".to_owned());
     if audience == Some(Audience::Alternates) {
         lines.push("You get this because your address is an alternate address in the settings of Lockbox or in a role assignment.".to_owned());
     }
     lines.push(format!(
         "Lockbox, request {}/{}, message {}",
-        isolated(&shown(request::namespace(scene.request), 63)),
-        isolated(&shown(request::name(scene.request), 63)),
+        word(request::namespace(scene.request), 63),
+        word(request::name(scene.request), 63),
         shown(&scene.message.id, 40)
     ));
     lines

@@ -56,11 +56,6 @@ fn environment<'a>() -> Result<Environment<'a>, String> {
     Ok(engine)
 }
 
-/// Whether it parses.
-pub(crate) fn parse(template: &str) -> Result<(), String> {
-    environment()?.template_from_named_str("template", template).map(|_| ()).map_err(|error| in_words(&error))
-}
-
 fn in_words(error: &Error) -> String {
     let what = match error.kind() {
         ErrorKind::OutOfFuel => "it does too much".to_owned(),

@@ -13,6 +13,11 @@ const MOST_MARKS: usize = 2;
 /// Characters that are a dot to a browser's address bar, or look like one.
 const DOTS: [char; 7] = ['.', '\u{3002}', '\u{ff0e}', '\u{ff61}', '\u{2024}', '\u{fe52}', '\u{ff65}'];
 
+/// Begins text that keeps its direction to itself.
+pub(crate) const ISOLATE: char = '\u{2068}';
+/// Ends it.
+pub(crate) const END_OF_ISOLATE: char = '\u{2069}';
+
 /// Control, bidirectional, zero-width and other invisible characters, as the schema has them.
 const fn is_invisible(c: char) -> bool {
     matches!(c,
@@ -62,7 +67,7 @@ pub(crate) fn visible(text: &str, most: usize) -> String {
     clip(&shown, most)
 }
 
-/// The same, with whatever looks like a link broken up: `https://pay.example` becomes `hxxps://pay[.]example`, as
+/// The same, with whatever looks like a link broken up: `https://pay.example` becomes `hxxps[:]//pay[.]example`, as
 /// security reports write it. Nothing in it can be clicked, and everybody can still read what it says.
 pub(crate) fn shown(text: &str, most: usize) -> String {
     clip(&broken(&visible(text, most)), most)
@@ -84,21 +89,21 @@ pub(crate) fn broken(text: &str) -> String {
                     let start = name.len().checked_sub(scheme.len())?;
                     name.get(start..).is_some_and(|tail| tail.eq_ignore_ascii_case(scheme)).then_some(start)
                 };
-                if let Some(start) = ends_in("https").or_else(|| ends_in("http")) {
-                    out.push_str(name.get(..start).unwrap_or_default());
-                    out.push_str(if ends_in("https").is_some() { "hxxps:" } else { "hxxp:" });
-                } else {
-                    let is_broken = ends_in("hxxps").or_else(|| ends_in("hxxp")).is_some();
-                    out.push_str(&name);
-                    out.push_str(if slashes && !is_broken { "[:]" } else { ":" });
+                match ends_in("https").or_else(|| ends_in("http")) {
+                    Some(start) => {
+                        out.push_str(name.get(..start).unwrap_or_default());
+                        out.push_str(if ends_in("https").is_some() { "hxxps" } else { "hxxp" });
+                    }
+                    None => out.push_str(&name),
                 }
+                out.push_str(if slashes { "[:]" } else { ":" });
             }
             // A share of a Windows server: some programs open it, and sign in there.
             '\\' if before == Some('\\') => out.push_str("[\\]"),
             _ if DOTS.contains(&c)
-                && before.is_some_and(|c| c.is_alphanumeric() || c == '-' || c == '_')
-                && at(index + 1).is_some_and(char::is_alphabetic)
-                && at(index + 2).is_some_and(|c| c.is_alphanumeric() || c == '-') =>
+                && before.is_none_or(|c| !DOTS.contains(&c))
+                && at(index + 1).is_some_and(|c| c.is_alphabetic() || !c.is_ascii() && !DOTS.contains(&c))
+                && at(index + 2).is_some_and(|c| c.is_alphanumeric() || c == '-' || !c.is_ascii()) =>
             {
                 out.push_str("[.]");
             }
@@ -110,7 +115,7 @@ pub(crate) fn broken(text: &str) -> String {
 
 /// What a user name, or the name of a group, is made of where nobody plays tricks.
 fn is_plain(c: char) -> bool {
-    c.is_ascii_alphanumeric() || "@._%+=,:/-".contains(c)
+    c.is_ascii_alphanumeric() || "@._%+=,:/#-".contains(c)
 }
 
 /// A name of a person or group: as it is, if it is a plain address or word; otherwise in quotation marks that it cannot
@@ -121,6 +126,12 @@ pub(crate) fn person(name: &str, most: usize) -> String {
     if is_mail(name) && name.chars().count() <= most {
         return name.to_owned();
     }
+    word(name, most)
+}
+
+/// A name of anything: as it is, if it is a plain word; otherwise in quotation marks that it cannot end, with links
+/// broken up.
+pub(crate) fn word(name: &str, most: usize) -> String {
     let name = shown(name, most);
     if !name.is_empty() && name.chars().all(|c| is_plain(c) || matches!(c, '[' | ']' | '…')) {
         return name;
@@ -156,7 +167,7 @@ const fn is_right_to_left(c: char) -> bool {
 
 /// Text from right to left, between the marks that keep it from moving what stands beside it.
 pub(crate) fn isolated(text: &str) -> String {
-    if text.chars().any(is_right_to_left) { format!("\u{2068}{text}\u{2069}") } else { text.to_owned() }
+    if text.chars().any(is_right_to_left) { format!("{ISOLATE}{text}{END_OF_ISOLATE}") } else { text.to_owned() }
 }
 
 /// A name with every letter outside ASCII spelled out, if it has one: `k\u{456}m` is not kim.
@@ -187,14 +198,15 @@ mod tests {
     #[test]
     fn what_looks_like_a_link_is_broken_up_and_the_rest_stays() {
         for (text, expected) in [
-            ("see https://pay.example/a.b?c", "see hxxps://pay[.]example/a.b?c"),
-            ("HTTP://10.0.0.1/x", "hxxp://10.0.0.1/x"),
-            ("http:\\\\evil", "hxxp:\\[\\]evil"),
+            ("see https://pay.example/a.b?c", "see hxxps[:]//pay[.]example/a.b?c"),
+            ("HTTP://10.0.0.1/x", "hxxp[:]//10.0.0.1/x"),
+            ("http:\\\\evil", "hxxp[:]\\[\\]evil"),
             ("ftp://host", "ftp[:]//host"),
-            ("xhttps://h", "xhxxps://h"),
+            ("xhttps://h", "xhxxps[:]//h"),
             ("www.evil.example", "www[.]evil[.]example"),
             ("evil\u{3002}com and evil\u{ff0e}com", "evil[.]com and evil[.]com"),
             ("\\\\server\\share", "\\[\\]server\\share"),
+            (".com wait...what", "[.]com wait...what"),
             ("ask e.g. bob, v1.2.3, 3.5 GB. Then go.", "ask e.g. bob, v1.2.3, 3.5 GB. Then go."),
             ("reason: time 12:30, contoso:security", "reason: time 12:30, contoso:security"),
             ("login.xn--pypal-4ve.com", "login[.]xn--pypal-4ve[.]com"),

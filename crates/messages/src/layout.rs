@@ -6,7 +6,7 @@ use textwrap::{Options, WordSeparator, WordSplitter};
 use crate::{
     document::{Block, Document},
     engine::{self, Format},
-    foreign::visible,
+    foreign::{END_OF_ISOLATE, ISOLATE, visible},
 };
 
 /// Columns of a line of text.
@@ -16,7 +16,7 @@ const LABELS: usize = 16;
 /// Before each line that somebody else wrote.
 const BAR: &str = "| ";
 /// Bytes of a letter's text at most.
-pub(crate) const LONGEST_TEXT: usize = 128 * 1024;
+pub(crate) const LONGEST_TEXT: usize = 256 * 1024;
 /// Bytes of a letter's HTML at most.
 pub(crate) const LONGEST_HTML: usize = 512 * 1024;
 
@@ -35,7 +35,8 @@ fn wrapped(text: &str, first: &str, next: &str) -> String {
 
 /// Words of others as a block that they cannot leave: one paragraph, wrapped, each line behind a bar.
 pub(crate) fn quote(text: &str) -> String {
-    let text = visible(text, 8192);
+    // A paragraph of its own needs no marks that keep its direction to itself.
+    let text = visible(&text.replace([ISOLATE, END_OF_ISOLATE], ""), 8192);
     if text.is_empty() { BAR.trim_end().to_owned() } else { wrapped(&text, BAR, BAR) }
 }
 

@@ -16,7 +16,7 @@ use crate::{
 pub struct Letter {
     /// One line of at most 150 characters, without control characters.
     pub subject: String,
-    /// Plain text with line feeds, at most 128 KiB.
+    /// Plain text with line feeds, at most 256 KiB.
     pub text: String,
     /// A whole HTML document that loads nothing, at most 512 KiB.
     pub html: String,
@@ -27,11 +27,8 @@ pub struct Letter {
 pub fn letter(scene: &Scene<'_>, audience: Audience) -> Rendered<Letter> {
     let side = Side::from(audience);
     let document = document::of(scene, side, Some(audience));
-    let mut letter = Letter {
-        subject: subject::fit(&document.subject),
-        text: layout::text(&document),
-        html: layout::html(&document),
-    };
+    let mut letter =
+        Letter { subject: document.subject.clone(), text: layout::text(&document), html: layout::html(&document) };
     let mut troubles = zone_trouble(scene);
     let rules = scene.settings.notifications.as_ref();
     if let Some(own) = rules.and_then(|rules| rules.templates.iter().find(|own| own.kind == scene.kind())) {

@@ -8,7 +8,7 @@ use lockbox_api::{
 use lockbox_lifecycle::Message;
 
 use crate::{
-    foreign::{isolated, person, shown},
+    foreign::{person, word},
     request, times,
 };
 
@@ -106,13 +106,13 @@ impl<'a> Scene<'a> {
 
     /// The access level.
     pub(crate) fn level(&self, most: usize) -> String {
-        isolated(&shown(&self.spec().access_level, most))
+        word(&self.spec().access_level, most)
     }
 
     /// The namespace, or the tenant.
     pub(crate) fn place(&self, most: usize) -> String {
         match self.spec().scope {
-            Scope::Subscription => isolated(&shown(request::namespace(self.request), most)),
+            Scope::Subscription => word(request::namespace(self.request), most),
             Scope::Tenant => "the tenant".to_owned(),
         }
     }
@@ -122,7 +122,7 @@ impl<'a> Scene<'a> {
         let spec = self.spec();
         let ticket = spec.support_request.as_ref().map(|ticket| ticket.id.as_str());
         let number = ticket.or_else(|| spec.incident.as_ref().map(|incident| incident.id.as_str()))?;
-        Some(isolated(&shown(number, most)))
+        Some(word(number, most))
     }
 
     /// Whether the requester did what the entry tells.

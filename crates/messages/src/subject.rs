@@ -4,7 +4,7 @@ use lockbox_api::{AuditAction, Circumstance, MessageKind};
 use lockbox_lifecycle::text::clip;
 
 use crate::{
-    foreign::visible,
+    foreign::{END_OF_ISOLATE, ISOLATE},
     scene::{Scene, Side},
     times,
 };
@@ -12,9 +12,20 @@ use crate::{
 /// Characters of a subject at most.
 pub(crate) const LONGEST: usize = 150;
 
-/// A text of anybody as a subject: one line, bounded.
+/// A text as a subject: one line, bounded, without control characters. What keeps a script's direction to itself stays,
+/// and ends within the line.
 pub(crate) fn fit(text: &str) -> String {
-    visible(text, LONGEST)
+    let line: Vec<_> = text.split_whitespace().collect();
+    let line: String = line.join(" ").chars().filter(|c| !c.is_control()).collect();
+    let mut line = clip(&line, LONGEST);
+    let count = |line: &str, mark: char| line.matches(mark).count();
+    let open = count(&line, ISOLATE).saturating_sub(count(&line, END_OF_ISOLATE));
+    if open > 0 {
+        line = clip(&line, LONGEST - open.min(LONGEST / 2));
+        let open = count(&line, ISOLATE).saturating_sub(count(&line, END_OF_ISOLATE));
+        line.extend(std::iter::repeat_n(END_OF_ISOLATE, open));
+    }
+    line
 }
 
 /// The built-in subject.
@@ -49,7 +60,7 @@ pub(crate) fn of(scene: &Scene<'_>, side: Side) -> String {
         MessageKind::Expired if mine => format!("Expired: your request for {level} in {place}{number}"),
         MessageKind::Expired => format!("Expired undecided: {level} in {place} for {who}{number}"),
         MessageKind::Cancelled if mine => format!("Cancelled: your request for {level} in {place}{number}"),
-        MessageKind::Cancelled => format!("Cancelled: {who} no longer asks for {level} in {place}{number}"),
+        MessageKind::Cancelled => format!("Cancelled: {level} in {place} for {who}{number}"),
         MessageKind::AccessBegan if !lives && mine => format!("Access began and has ended: {level} in {place}{number}"),
         MessageKind::AccessBegan if !lives => {
             format!("Access began and has ended: {who} had {level} in {place}{number}")
@@ -78,5 +89,19 @@ pub(crate) fn of(scene: &Scene<'_>, side: Side) -> String {
             format!("For your records: {what} in {place}, recorded by {who}{number}")
         }
     };
-    clip(&text, LONGEST)
+    fit(&text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_subject_is_one_line_whose_directions_end_within_it() {
+        assert_eq!(fit(" a\r\nBcc: b\u{1b}[31m "), "a Bcc: b[31m");
+        assert_eq!(fit("\u{2068}\u{5e9}\u{2069} a"), "\u{2068}\u{5e9}\u{2069} a");
+        let long = fit(&format!("\u{2068}{}\u{2069}", "\u{5e9}".repeat(500)));
+        assert_eq!(long.chars().count(), LONGEST);
+        assert!(long.ends_with("\u{2026}\u{2069}"), "{long:?}");
+    }
 }

@@ -8,7 +8,7 @@ use serde::Serialize;
 use crate::{
     commands::Commands,
     document::{self, Document},
-    foreign::{inline, isolated, person, shown},
+    foreign::{inline, isolated, person, shown, word},
     layout, links, request,
     scene::{Scene, Side},
     times,
@@ -145,8 +145,8 @@ fn list(texts: &[String], count: usize, most: usize) -> Vec<String> {
 fn request_of(scene: &Scene<'_>) -> Request {
     let (spec, status) = (scene.spec(), scene.status());
     Request {
-        namespace: isolated(&shown(request::namespace(scene.request), 63)),
-        name: isolated(&shown(request::name(scene.request), 63)),
+        namespace: word(request::namespace(scene.request), 63),
+        name: word(request::name(scene.request), 63),
         uid: shown(request::uid(scene.request), 64),
         phase: scene.phase().to_string(),
         reason: status.and_then(|status| status.reason.as_deref()).map(|reason| shown(reason, 64)),
@@ -154,7 +154,7 @@ fn request_of(scene: &Scene<'_>) -> Request {
         origin: spec.origin.to_string(),
         circumstance: spec.circumstance.to_string(),
         scope: spec.scope.to_string(),
-        service: shown(&spec.service, 63),
+        service: word(&spec.service, 63),
         access_level: scene.level(63),
         resources: spec.resources.iter().flatten().take(32).map(|object| shown(&object.to_string(), 400)).collect(),
         duration: status.and_then(|status| status.duration).or(spec.duration).map(times::length),
@@ -166,14 +166,14 @@ fn request_of(scene: &Scene<'_>) -> Request {
 fn tickets(scene: &Scene<'_>) -> (Option<Ticket>, Option<Ticket>) {
     let spec = scene.spec();
     let ticket = spec.support_request.as_ref().map(|ticket| Ticket {
-        id: isolated(&shown(&ticket.id, 64)),
+        id: word(&ticket.id, 64),
         summary: Some(isolated(&shown(&ticket.summary, 1024))),
         opened_by: ticket.opened_by.as_deref().map(|by| person(by, NAME)),
         assigned_to: ticket.assigned_to.as_deref().map(|to| person(to, NAME)),
         link: links::ticket(spec, scene.settings),
     });
     let incident = spec.incident.as_ref().map(|incident| Ticket {
-        id: isolated(&shown(&incident.id, 64)),
+        id: word(&incident.id, 64),
         summary: incident.summary.as_deref().map(|summary| isolated(&shown(summary, 1024))),
         opened_by: None,
         assigned_to: None,

@@ -3,7 +3,11 @@
 
 use std::{collections::BTreeSet, fs, path::PathBuf};
 
-use lockbox_api::{Audience, MessageKind, notifications::Webhook};
+use lockbox_api::{
+    Audience::{Alternates, Approvers, InternalApprovers, Requester},
+    MessageKind,
+    notifications::Webhook,
+};
 use lockbox_messages::{event, letter};
 use serde_json::{Value, json};
 
@@ -43,7 +47,6 @@ fn every_kind_is_written_for_every_audience_that_the_lifecycle_tells() {
     for kind in MessageKind::ALL {
         assert!(told.iter().any(|(one, _)| *one == kind), "{kind}");
     }
-    use Audience::{Alternates, Approvers, InternalApprovers, Requester};
     for (kind, audience) in [
         (MessageKind::Reminder, InternalApprovers),
         (MessageKind::Reminder, Approvers),

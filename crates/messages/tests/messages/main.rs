@@ -1,6 +1,13 @@
 //! What messages say: golden files that a person has read, hostile words, templates, events, examples.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::too_many_lines,
+    clippy::disallowed_methods,
+    reason = "tests, which read and write files"
+)]
 
 mod examples;
 mod golden;

@@ -44,7 +44,7 @@ fn a_text_of_the_settings_takes_the_place_of_the_built_in_one_and_only_of_its_ow
         "{}",
         own.what.text
     );
-    assert!(own.what.text.ends_with(built_in.text.trim_end()), "{}", own.what.text);
+    assert!(own.what.text.ends_with(&built_in.text), "{}", own.what.text);
     let own = with("html", "<h1>{{ summary }}</h1>{{ standard.html }}");
     assert_eq!(own.trouble, None);
     assert!(own.what.html.contains("</h1><!DOCTYPE html>"), "the built-in document is no text to escape");
@@ -87,7 +87,7 @@ fn what_a_template_shows_of_others_is_escaped_and_safe_whatever_it_says() {
     let html = |template: &str| letter(&told(template).scene(), Audience::Approvers);
     let made = html("<p>{{ request.justification }}</p>");
     assert_eq!(made.trouble, None);
-    assert_eq!(made.what.html, "<p>&lt;b&gt;hxxps:&#x2f;&#x2f;evil[.]example&lt;&#x2f;b&gt; \u{fffd}</p>");
+    assert_eq!(made.what.html, "<p>&lt;b&gt;hxxps[:]&#x2f;&#x2f;evil[.]example&lt;&#x2f;b&gt; \u{fffd}</p>");
     for way in
         ["{{ request.justification|safe }}", "{% autoescape false %}{{ request.justification }}{% endautoescape %}"]
     {
@@ -108,7 +108,7 @@ fn a_template_that_cannot_be_used_is_told_by_its_field_and_the_built_in_text_is_
         ("{% macro a() %}{{ a() }}{% endmacro %}{{ a() }}", "unknown statement"),
         ("{% for a in range(9999) %}{% for b in range(9999) %}x{% endfor %}{% endfor %}", "too much"),
         ("{% set a = 'aaaaaaaaaaaaaaaa' %}{% set b = a * 99999999 %}{{ b }}", "too much"),
-        ("{% for a in range(9000) %}{{ 'xxxxxxxxxxxxxxxxxxxx' }}{% endfor %}", "bytes"),
+        ("{% for a in range(9000) %}{{ 'xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx' }}{% endfor %}", "bytes"),
         ("{{ undefined_function() }}", "unknown function"),
     ] {
         let said = trouble("text", template);
