@@ -53,7 +53,7 @@ const SAID: Duration = Duration::from_mins(10);
 /// Why there is no endpoint.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// Its credentials are missing or wrong.
+    /// Anybody could post to it.
     #[error("the audit stream: {0}")]
     Credentials(#[from] super::credentials::Error),
     /// Its address, or the file for records, cannot be opened.
@@ -147,7 +147,8 @@ async fn say(books: &Books) {
 
 async fn connection(stream: TcpStream, peer: SocketAddr, shared: Arc<Shared>, slot: OwnedSemaphorePermit) {
     let _slot = slot;
-    let acceptor = TlsAcceptor::from(shared.credentials.tls());
+    let Some(tls) = shared.credentials.tls() else { return };
+    let acceptor = TlsAcceptor::from(tls);
     let stream = match timeout(HANDSHAKE, acceptor.accept(stream)).await {
         Ok(Ok(stream)) => stream,
         Ok(Err(error)) => {

@@ -309,10 +309,29 @@ fn an_endpoint_that_anybody_could_post_to_is_not_opened() {
     };
     let (started, said) = start(&[]);
     assert!(!started && said.contains("--activity-token-file") && said.contains("--activity-client-ca"), "{said}");
-    let short = stage.file("short.token");
-    std::fs::write(&short, "secret\n").unwrap();
-    let (started, said) = start(&["--activity-token-file", &short]);
-    assert!(!started && said.contains("at least 16 characters"), "{said}");
-    let (started, said) = start(&["--activity-client-ca", &short]);
-    assert!(!started && said.contains("it holds no certificate"), "{said}");
+}
+
+#[test]
+fn an_operator_whose_secret_is_wrong_takes_no_stream_and_does_everything_else() {
+    let stage = turn();
+    let account = stage.world.cluster.service_account("lockbox-system", "lockbox-operator").unwrap();
+    let folder = PathBuf::from(stage.file("second"));
+    std::fs::create_dir_all(&folder).unwrap();
+    let (certificate, key, token) =
+        (stage.file("audit-webhook.crt"), stage.file("audit-webhook.key"), stage.file("short.token"));
+    std::fs::write(&token, "secret\n").unwrap();
+    let address = format!("127.0.0.1:{}", port::free().unwrap());
+    let arguments = [
+        ["--activity-listen", &address],
+        ["--activity-tls-cert", &certificate],
+        ["--activity-tls-key", &key],
+        ["--activity-token-file", &token],
+    ];
+    let _second = Operator::start(&account, &folder, &arguments.concat());
+    let log = || std::fs::read_to_string(folder.join(crate::support::operator::LOG)).unwrap_or_default();
+    eventually("it says what is wrong", || log().contains("at least 16 characters").then_some(()));
+    eventually("it works all the same", || log().contains("ready: ").then_some(()));
+    // A token that is put right is read without a restart.
+    std::fs::write(&token, "0123456789abcdef").unwrap();
+    eventually("it reads the new one", || log().contains("they are new").then_some(()));
 }
