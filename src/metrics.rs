@@ -28,6 +28,28 @@ pub enum Channel {
     Webhook,
 }
 
+/// What became of what came on the API server's audit stream, as a label.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelValue)]
+pub enum Heard {
+    /// It belongs to an access, or to its time.
+    Taken,
+    /// It belongs to none.
+    Other,
+    /// It came a second time.
+    Repeated,
+    /// A batch that could not be read, or was too large: what was in it is lost.
+    Lost,
+    /// A post by somebody who may not.
+    Refused,
+    /// A full record that could not be written fast enough.
+    NotRecorded,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Event {
+    outcome: Heard,
+}
+
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Attempt {
     channel: Channel,
@@ -42,12 +64,20 @@ pub struct Metrics(Arc<Counted>);
 struct Counted {
     attempts: Family<Attempt, Counter>,
     waiting: Gauge,
+    heard: Family<Event, Counter>,
 }
 
 impl Metrics {
     /// Counts an attempt at telling somebody.
     pub fn told(&self, channel: Channel, outcome: Told) {
         self.0.attempts.get_or_create(&Attempt { channel, outcome }).inc();
+    }
+
+    /// Counts what came on the audit stream.
+    pub fn heard(&self, outcome: Heard, events: u64) {
+        if events > 0 {
+            self.0.heard.get_or_create(&Event { outcome }).inc_by(events);
+        }
     }
 
     /// Messages that are on their way now.
@@ -67,6 +97,11 @@ impl Metrics {
             "messages_waiting",
             "Messages that some destination has not taken yet",
             self.0.waiting.clone(),
+        );
+        registry.register(
+            "audit_events",
+            "Events of the API server's audit stream, by what became of them",
+            self.0.heard.clone(),
         );
         let mut text = String::new();
         // Writing to a String cannot fail.

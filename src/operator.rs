@@ -75,7 +75,7 @@ pub async fn run(client: Client, config: Config, stop: impl Future<Output = ()>)
     let metrics = Metrics::default();
     let listen = config.listen;
     let endpoint = match config.activity.clone() {
-        Some(config) => Some(Endpoint::open(config, readiness.clone()).await?),
+        Some(config) => Some(Endpoint::open(config, readiness.clone(), metrics.clone()).await?),
         None => None,
     };
     let books = endpoint.as_ref().map(Endpoint::books);

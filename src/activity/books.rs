@@ -11,6 +11,7 @@ use lockbox_activity::{Call, Counters, Ledger};
 use lockbox_api::{Activity, LockboxRequest, Phase};
 
 use super::records::Records;
+use crate::metrics::{Heard, Metrics};
 
 /// Time between two looks at which accesses have changed: a batch that changes many is one look.
 const TOGETHER: Duration = Duration::from_secs(2);
@@ -20,12 +21,13 @@ const TOGETHER: Duration = Duration::from_secs(2);
 pub struct Books {
     ledger: Mutex<Ledger>,
     records: Option<Records>,
+    metrics: Metrics,
 }
 
 impl Books {
     /// Empty ones. Full records go there, if anywhere.
-    pub fn new(records: Option<Records>) -> Self {
-        Self { ledger: Mutex::default(), records }
+    pub fn new(records: Option<Records>, metrics: Metrics) -> Self {
+        Self { ledger: Mutex::default(), records, metrics }
     }
 
     /// Follows the access of a request that has one and is not closed, and says what is known of it.
@@ -51,18 +53,31 @@ impl Books {
 
     /// Takes down what was heard.
     pub fn take(&self, calls: &[Call]) {
-        let records: Vec<_> = {
+        let (records, before, after) = {
             let mut ledger = self.ledger();
-            calls.iter().flat_map(|call| ledger.take(call)).collect()
+            let before = ledger.counters();
+            let records: Vec<_> = calls.iter().flat_map(|call| ledger.take(call)).collect();
+            (records, before, ledger.counters())
         };
+        let (taken, repeated) = (after.taken - before.taken, after.repeated - before.repeated);
+        self.metrics.heard(Heard::Taken, taken);
+        self.metrics.heard(Heard::Repeated, repeated);
+        self.metrics.heard(Heard::Other, (after.events - before.events).saturating_sub(taken + repeated));
         if let Some(log) = &self.records {
-            records.iter().for_each(|record| log.write(record));
+            let dropped = records.iter().filter(|record| !log.write(record)).count();
+            self.metrics.heard(Heard::NotRecorded, u64::try_from(dropped).unwrap_or(u64::MAX));
         }
     }
 
     /// A batch could not be read.
     pub fn lost(&self) {
         self.ledger().lost(1);
+        self.metrics.heard(Heard::Lost, 1);
+    }
+
+    /// Somebody posted who may not.
+    pub fn refused(&self) {
+        self.metrics.heard(Heard::Refused, 1);
     }
 
     /// What came and what became of it.

@@ -51,58 +51,64 @@ struct Loaded {
 /// The credentials as they are now.
 pub struct Credentials {
     config: config::Activity,
-    loaded: RwLock<Arc<Loaded>>,
+    /// None as long as the files could not be read: then nobody is let in.
+    loaded: RwLock<Option<Arc<Loaded>>>,
 }
 
 impl Credentials {
-    /// Reads them. Without a token and without a client authority there are none.
+    /// Reads them. Without a token and without a client authority there are none. A file that cannot be read now is looked
+    /// for again: accesses must end even where the Secret is gone.
     pub fn read(config: config::Activity) -> Result<Self, Error> {
         if config.token.is_none() && config.client_authority.is_none() {
             return Err(Error::Open);
         }
-        let loaded = load(&config)?;
-        Ok(Self { config, loaded: RwLock::new(Arc::new(loaded)) })
+        let loaded = load(&config).map_err(|error| unread(&error)).ok().map(Arc::new);
+        Ok(Self { config, loaded: RwLock::new(loaded) })
     }
 
-    /// Who the endpoint is, and whose certificates it takes.
-    pub fn tls(&self) -> Arc<ServerConfig> {
-        self.loaded().tls.clone()
+    /// Who the endpoint is, and whose certificates it takes; none as long as that is not known.
+    pub fn tls(&self) -> Option<Arc<ServerConfig>> {
+        self.loaded().map(|loaded| loaded.tls.clone())
     }
 
     /// Whether this value of an `Authorization` header is good. Where no token is asked for, the certificate was looked at
     /// when the connection was made.
     pub fn allow(&self, authorization: Option<&[u8]>) -> bool {
-        let loaded = self.loaded();
+        let Some(loaded) = self.loaded() else { return false };
         let Some(token) = &loaded.token else { return true };
         let sent = authorization.and_then(|value| value.strip_prefix(b"Bearer ")).unwrap_or_default();
         sent.ct_eq(token).into()
     }
 
-    fn loaded(&self) -> Arc<Loaded> {
+    fn loaded(&self) -> Option<Arc<Loaded>> {
         self.loaded.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Reads the files again when they change, for ever. What cannot be read changes nothing.
     pub async fn keep_up(&self) {
-        let mut failing = false;
+        let mut failing = self.loaded().is_none();
         loop {
             tokio::time::sleep(LOOK).await;
             match load(&self.config) {
                 Ok(loaded) => {
                     failing = false;
-                    if loaded.bytes != self.loaded().bytes {
-                        *self.loaded.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(loaded);
-                        tracing::info!("the audit stream's certificate or token was read again: it has changed");
+                    if self.loaded().is_none_or(|before| before.bytes != loaded.bytes) {
+                        *self.loaded.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(loaded));
+                        tracing::info!("the audit stream's certificate and token were read: they are new");
                     }
                 }
                 Err(error) if !failing => {
                     failing = true;
-                    tracing::error!(%error, "the audit stream's files cannot be read; what was read before still counts");
+                    unread(&error);
                 }
                 Err(_) => {}
             }
         }
     }
+}
+
+fn unread(error: &Error) {
+    tracing::error!(%error, "the audit stream's files cannot be read: what was read before still counts, and without that no stream is taken");
 }
 
 fn load(config: &config::Activity) -> Result<Loaded, Error> {

@@ -31,7 +31,7 @@ use tokio::{
 use tokio_rustls::TlsAcceptor;
 
 use super::{Books, credentials::Credentials, records::Records};
-use crate::{config, http::Readiness};
+use crate::{config, http::Readiness, metrics::Metrics};
 
 /// Connections at the same time: each API server has one, or a few.
 const MOST_CONNECTIONS: usize = 64;
@@ -53,7 +53,7 @@ const SAID: Duration = Duration::from_mins(10);
 /// Why there is no endpoint.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// Its credentials are missing or wrong.
+    /// Anybody could post to it.
     #[error("the audit stream: {0}")]
     Credentials(#[from] super::credentials::Error),
     /// Its address, or the file for records, cannot be opened.
@@ -79,7 +79,7 @@ struct Shared {
 
 impl Endpoint {
     /// Reads the credentials and takes the address. Refuses what anybody could post to.
-    pub async fn open(config: config::Activity, readiness: Readiness) -> Result<Self, Error> {
+    pub async fn open(config: config::Activity, readiness: Readiness, metrics: Metrics) -> Result<Self, Error> {
         let records = match &config.log {
             Some(path) => Some(Records::open(path).map_err(|error| Error::Open(path.display().to_string(), error))?),
             None => None,
@@ -87,7 +87,7 @@ impl Endpoint {
         let listen = config.listen;
         let credentials = Credentials::read(config)?;
         let listener = TcpListener::bind(listen).await.map_err(|error| Error::Open(listen.to_string(), error))?;
-        let books = Arc::new(Books::new(records));
+        let books = Arc::new(Books::new(records, metrics));
         let shared =
             Shared { credentials, books, readiness, batches: Semaphore::new(MOST_BATCHES), refused: AtomicU64::new(0) };
         Ok(Self { listener, shared: Arc::new(shared) })
@@ -147,7 +147,8 @@ async fn say(books: &Books) {
 
 async fn connection(stream: TcpStream, peer: SocketAddr, shared: Arc<Shared>, slot: OwnedSemaphorePermit) {
     let _slot = slot;
-    let acceptor = TlsAcceptor::from(shared.credentials.tls());
+    let Some(tls) = shared.credentials.tls() else { return };
+    let acceptor = TlsAcceptor::from(tls);
     let stream = match timeout(HANDSHAKE, acceptor.accept(stream)).await {
         Ok(Ok(stream)) => stream,
         Ok(Err(error)) => {
@@ -180,6 +181,7 @@ async fn answered(request: Request<Incoming>, peer: SocketAddr, shared: &Arc<Sha
 /// Takes a batch. Whoever is not allowed to post learns nothing else.
 async fn taken(request: Request<Incoming>, peer: SocketAddr, shared: &Arc<Shared>) -> (StatusCode, &'static str) {
     if !shared.credentials.allow(authorization(request.headers())) {
+        shared.books.refused();
         let refused = shared.refused.fetch_add(1, Ordering::Relaxed) + 1;
         // Whoever tries over and over fills no log.
         if refused.is_power_of_two() {

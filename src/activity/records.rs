@@ -35,11 +35,12 @@ impl Records {
         Ok(Self { lines, dropped: AtomicU64::new(0) })
     }
 
-    /// Writes one, soon.
-    pub fn write(&self, record: &Record) {
-        let Ok(mut line) = serde_json::to_string(record) else { return };
+    /// Writes one, soon. Returns whether there was room for it.
+    pub fn write(&self, record: &Record) -> bool {
+        let Ok(mut line) = serde_json::to_string(record) else { return false };
         line.push('\n');
-        if self.lines.try_send(line).is_err() {
+        let written = self.lines.try_send(line).is_ok();
+        if !written {
             let dropped = self.dropped.fetch_add(1, Ordering::Relaxed) + 1;
             if dropped.is_power_of_two() {
                 tracing::error!(
@@ -48,6 +49,7 @@ impl Records {
                 );
             }
         }
+        written
     }
 }
 

@@ -5,6 +5,7 @@ use std::{
     path::PathBuf,
     process::Command,
     sync::{LazyLock, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
 };
 
 use lockbox_api::LockboxRequest;
@@ -14,6 +15,8 @@ use serde_json::{Value, json};
 
 use crate::support::{KIM, World, eventually, operator::Operator, request, requirements::example_settings, settings};
 
+/// Longer than a minute, which the stream has after an end.
+const LONGEST: Duration = Duration::from_secs(100);
 const LENA: &str = "lena@provider.example";
 
 struct Stage {
@@ -102,16 +105,29 @@ impl Stage {
         world.wait_for_phase(namespace, name, "AccessGranted");
     }
 
+    /// Waits until a request is closed: the last word on it has come, and its Event is out.
+    fn closed(&self, namespace: &str, name: &str) -> Value {
+        let deadline = Instant::now() + LONGEST;
+        loop {
+            let request = self.world.request(namespace, name);
+            if request["status"]["closed"] == true {
+                return request;
+            }
+            assert!(Instant::now() < deadline, "not closed: {:#}\n{}", request["status"], self.world.operator_log());
+            std::thread::sleep(Duration::from_millis(200));
+        }
+    }
+
     /// Waits until what the operator knows of an access is this.
     fn activity(&self, namespace: &str, name: &str, what: &str, is: impl Fn(&Value) -> bool) -> Value {
         let mut last = Value::Null;
-        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(100);
-        while std::time::Instant::now() < deadline {
+        let deadline = Instant::now() + LONGEST;
+        while Instant::now() < deadline {
             last = self.world.request(namespace, name)["status"]["activity"].clone();
             if is(&last) {
                 return last;
             }
-            std::thread::sleep(std::time::Duration::from_millis(200));
+            std::thread::sleep(Duration::from_millis(200));
         }
         panic!("{what}: {last:#}\n{}", self.world.operator_log());
     }
@@ -169,7 +185,7 @@ fn what_an_engineer_did_is_attributed_recorded_and_the_same_in_the_log_as_in_the
     world.patch(&kim, "act-shop", "sr-kim", &json!({"spec": {"release": {}}})).unwrap();
     world.wait_for_phase("act-shop", "sr-kim", "Completed");
     as_kim(&["get", "configmap", "shop-settings", "-n", "act-shop"]).unwrap_err();
-    let closed = world.wait_until_closed("act-shop", "sr-kim");
+    let closed = stage.closed("act-shop", "sr-kim");
     let activity = &closed["status"]["activity"];
     assert_eq!(activity["coverage"], "Covered", "{activity:#}");
     let counts: Vec<_> = [("get", "configmaps"), ("create", "configmaps"), ("delete", "configmaps")]
@@ -309,10 +325,29 @@ fn an_endpoint_that_anybody_could_post_to_is_not_opened() {
     };
     let (started, said) = start(&[]);
     assert!(!started && said.contains("--activity-token-file") && said.contains("--activity-client-ca"), "{said}");
-    let short = stage.file("short.token");
-    std::fs::write(&short, "secret\n").unwrap();
-    let (started, said) = start(&["--activity-token-file", &short]);
-    assert!(!started && said.contains("at least 16 characters"), "{said}");
-    let (started, said) = start(&["--activity-client-ca", &short]);
-    assert!(!started && said.contains("it holds no certificate"), "{said}");
+}
+
+#[test]
+fn an_operator_whose_secret_is_wrong_takes_no_stream_and_does_everything_else() {
+    let stage = turn();
+    let account = stage.world.cluster.service_account("lockbox-system", "lockbox-operator").unwrap();
+    let folder = PathBuf::from(stage.file("second"));
+    std::fs::create_dir_all(&folder).unwrap();
+    let (certificate, key, token) =
+        (stage.file("audit-webhook.crt"), stage.file("audit-webhook.key"), stage.file("short.token"));
+    std::fs::write(&token, "secret\n").unwrap();
+    let address = format!("127.0.0.1:{}", port::free().unwrap());
+    let arguments = [
+        ["--activity-listen", &address],
+        ["--activity-tls-cert", &certificate],
+        ["--activity-tls-key", &key],
+        ["--activity-token-file", &token],
+    ];
+    let _second = Operator::start(&account, &folder, &arguments.concat());
+    let log = || std::fs::read_to_string(folder.join(crate::support::operator::LOG)).unwrap_or_default();
+    eventually("it says what is wrong", || log().contains("at least 16 characters").then_some(()));
+    eventually("it works all the same", || log().contains("ready: ").then_some(()));
+    // A token that is put right is read without a restart.
+    std::fs::write(&token, "0123456789abcdef").unwrap();
+    eventually("it reads the new one", || log().contains("they are new").then_some(()));
 }
