@@ -233,7 +233,7 @@ fn nobody_deletes_hides_or_fills_a_request_by_its_metadata() {
         try_create(world, &kim, &manifest)
     };
     for (field, value) in [("ownerReferences", owner), ("finalizers", finalizer)] {
-        refused(create(field, value), &[&format!("metadata.{field} stays empty")]);
+        refused(create(field, value), &[&format!("leave metadata.{field} empty")]);
     }
     for field in ["labels", "annotations"] {
         refused(create(field, json!({"lockbox.dev/request": "sr-1"})), &["use a prefix of your own"]);

@@ -337,7 +337,7 @@ fn a_stolen_token_of_the_operator_shows_named_requests_and_makes_nothing_else_of
         (rule("verbs", json!(["delete"])), "and nothing else"),
         (rule("verbs", json!(["deletecollection"])), "not currently held"),
         (rule("resources", json!(["*"])), "not currently held"),
-        (role.clone().without("/metadata/labels/lockbox.dev~1view"), "bear the label lockbox.dev/view"),
+        (role.clone().without("/metadata/labels/lockbox.dev~1view"), "carry the label lockbox.dev/view"),
         (role.clone().set("/metadata/name", "lockbox-shell"), "denied request"),
         (role.clone().namespace("kube-system"), "can hold no grant and no role for people"),
         (role.clone().set("/metadata/finalizers", json!(["example.org/stay"])), "an object of the operator has no finalizer"),
