@@ -247,7 +247,7 @@ fn nobody_deletes_hides_or_fills_a_request_by_its_metadata() {
     create("annotations", json!({"a": "\u{1f600}".repeat(1_023), "b": "xx"})).unwrap();
     let said = refused(
         create("annotations", json!({"a": "\u{1f600}".repeat(1_023), "b": "xxx"})),
-        &["metadata.annotations may have 4096 bytes in all, and has 4097"],
+        &["metadata.annotations may have at most 4096 bytes in all, and has 4097"],
     );
     assert!(said.contains("kubectl create"), "{said}");
     assert_eq!(world.phase("metadata", "sr-1"), "CustomerNotified");

@@ -961,13 +961,13 @@ fn kubectl_explains_fields_in_our_words() {
         for (path, words) in [
             ("lbr", "A support engineer's request for time-bound access to a customer's resources."),
             ("lbr.spec", "What is requested, fixed at creation"),
-            ("lbr.spec.duration", "How long, such as 8h or 90m, from 1s to 7d."),
+            ("lbr.spec.duration", "How long access lasts, such as 8h or 90m, from 1s to 7d."),
             ("lbr.status.phase", "Where a request stands: Evaluating"),
-            ("lbr.status.history.hash", "SHA-256 over the hash of the entry before"),
+            ("lbr.status.history.hash", "SHA-256 over the hash of the previous entry"),
             ("lra", "Makes a user or group a designated approver of lockbox requests."),
             ("lra.spec.activation.duration", "For how long, such as 4h, from 1s to 30d"),
             ("lbs", "The configuration of Lockbox in this cluster."),
-            ("lbs.spec.jit.rules.match.kinds", "all of the request's must be in the list"),
+            ("lbs.spec.jit.rules.match.kinds", "all of them must be in this list"),
         ] {
             let text = explain(path);
             assert!(text.contains(words), "{path}: {text}");
