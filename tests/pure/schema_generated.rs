@@ -211,7 +211,7 @@ fn vocabulary() -> Vec<(&'static str, Vec<Value>)> {
         (".role", words!(AssignedRole: Owner LockboxApprover GlobalAdministrator)),
         (".notifications[].kind", kinds.clone()),
         (".templates[].kind", kinds.clone()),
-        (".off[].kind", kinds.clone()),
+        (".mute[].kind", kinds.clone()),
         (".webhooks[].kinds[]", kinds),
         (".audience", words!(Audience: InternalApprovers Approvers Requester Alternates)),
         (".notifications[].state", words!(DeliveryState: Delivered Waiting Failed)),

@@ -1064,9 +1064,9 @@ fn notifications() -> Vec<Case> {
             cases.push(refuse(kind, address, with(&full(kind), pointer, address), field, message));
         }
     }
-    let nothing = with(&sample, "/spec/notifications/off/0", json!({}));
+    let nothing = with(&sample, "/spec/notifications/mute/0", json!({}));
     let message = "name a kind of message, an audience, or both";
-    cases.push(refuse(SETTINGS, "nothing is off", nothing, "spec.notifications.off[0]", message));
+    cases.push(refuse(SETTINGS, "nothing is muted", nothing, "spec.notifications.mute[0]", message));
     cases
 }
 

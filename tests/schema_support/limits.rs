@@ -89,6 +89,8 @@ impl Filler {
         // A name in a list must be that of an access level, whose names are plain.
         let plain = path.ends_with("ccessLevels[]")
             || path.rsplit('.').next() == Some("uid")
+            // Escaped where it is made (`lockbox_activity`).
+            || path.contains(".status.activity.")
             || PLAIN.iter().any(|end| path.ends_with(end));
         let spelled = rules.split_once("self.matches('^").map(|(_, pattern)| pattern);
         match schema["pattern"].as_str().or(spelled) {

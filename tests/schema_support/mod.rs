@@ -279,7 +279,7 @@ spec:
       addresses: [{kind: Group, name: "contoso:owners", address: owners@contoso.example}]
       alternate: [soc@contoso.example]
     webhooks: [{name: slack, kinds: [ApprovalAsked], template: "{}"}]
-    off: [{kind: Approved, audience: Requester}]
+    mute: [{kind: Approved, audience: Requester}]
     templates: [{kind: Denied, subject: No, text: No., html: <p>No.</p>}]
 status:
   observedGeneration: 1

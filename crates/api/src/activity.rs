@@ -1,6 +1,6 @@
 //! `status.activity`: what the API server's audit stream shows of what a requester did with an access.
 //!
-//! Bounded in every part: most of the texts in it are chosen by the engineer whose access it is about.
+//! Bounded in every part, and in ASCII: most of the texts in it are chosen by the engineer whose access it is about.
 
 use kube::KubeSchema;
 use schemars::JsonSchema;
@@ -11,13 +11,13 @@ use super::{time::Moment, vocabulary::shown_as_stored};
 /// Kinds of calls that are listed.
 pub const MOST_OPERATIONS: usize = 24;
 /// Objects that are listed.
-pub const MOST_OBJECTS: usize = 32;
+pub const MOST_OBJECTS: usize = 24;
 /// Sessions that are listed.
 pub const MOST_SESSIONS: usize = 16;
 /// Refused attempts that are listed.
 pub const MOST_REFUSED: usize = 16;
 /// Objects left behind that are listed.
-pub const MOST_RESIDUE: usize = 32;
+pub const MOST_RESIDUE: usize = 24;
 /// User agents, and addresses, that are listed.
 pub const MOST_CLIENTS: usize = 8;
 
@@ -213,7 +213,7 @@ pub struct TouchedObject {
     #[schemars(length(max = LONGEST_OBJECT))]
     pub name: String,
     /// What was done to it, with the subresource where there is one, such as get or create exec.
-    #[schemars(length(max = 8), inner(length(max = 128)))]
+    #[schemars(length(max = 8), inner(length(max = LONGEST_WORD)))]
     #[x_kube(merge_strategy = ListMerge::Atomic)]
     pub verbs: Vec<String>,
     /// How often it was named.

@@ -50,7 +50,7 @@ pub struct Notifications {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64))]
     #[x_kube(merge_strategy = ListMerge::Atomic)]
-    pub off: Vec<Off>,
+    pub mute: Vec<Mute>,
     /// Texts of your own, in place of the built-in ones. At most one a kind.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 14))]
@@ -114,7 +114,7 @@ pub struct Webhook {
 /// What nobody is told.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
 #[x_kube(validation = rules::forbidden("has(self.kind) || has(self.audience)", "name a kind of message, an audience, or both"))]
-pub struct Off {
+pub struct Mute {
     /// The kind of message; left out: every kind.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kind: Option<MessageKind>,

@@ -181,9 +181,9 @@ const LAST_WORD: chrono::TimeDelta = chrono::TimeDelta::hours(24);
 
 fn is_off(rules: &Notifications, kind: MessageKind, audience: Audience) -> bool {
     rules
-        .off
+        .mute
         .iter()
-        .any(|off| off.kind.is_none_or(|muted| muted == kind) && off.audience.is_none_or(|muted| muted == audience))
+        .any(|mute| mute.kind.is_none_or(|muted| muted == kind) && mute.audience.is_none_or(|muted| muted == audience))
 }
 
 /// Deadline of a phase in which somebody has to decide, and when they were asked.

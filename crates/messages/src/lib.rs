@@ -41,14 +41,14 @@ impl<T> Rendered<T> {
     }
 }
 
-/// What a message is called wherever it goes, the same at every attempt: `lockbox.UID.0003`, from the request's UID and
+/// What a message is called wherever it goes, the same at every attempt: `lockbox-UID-0003`, from the request's UID and
 /// the message's id. It is the `id` of the event; with `@` and a host behind it, it is an e-mail's Message-ID. At most 128
-/// characters, of letters, digits and `.-_` alone.
+/// characters, of letters, digits, `-` and `_` alone: signed webhooks take no dot in an id.
 pub fn message_id(uid: &str, id: &str) -> String {
     let part = |text: &str, most: usize| -> String {
         text.chars().filter(|c| c.is_ascii_alphanumeric() || "-_".contains(*c)).take(most).collect()
     };
-    format!("lockbox.{}.{}", part(uid, 64), part(id, 40))
+    format!("lockbox-{}-{}", part(uid, 64), part(id, 40))
 }
 
 #[cfg(test)]
@@ -57,8 +57,8 @@ mod tests {
 
     #[test]
     fn a_message_is_called_the_same_at_every_attempt_and_never_breaks_a_header() {
-        assert_eq!(message_id("6f1c-22", "0003"), "lockbox.6f1c-22.0003");
-        assert_eq!(message_id("6f1c-22", "internal-reminder-1h30m"), "lockbox.6f1c-22.internal-reminder-1h30m");
-        assert_eq!(message_id("a>\r\nBcc: x@y", "<1 2>"), "lockbox.aBccxy.12");
+        assert_eq!(message_id("6f1c-22", "0003"), "lockbox-6f1c-22-0003");
+        assert_eq!(message_id("6f1c-22", "internal-reminder-1h30m"), "lockbox-6f1c-22-internal-reminder-1h30m");
+        assert_eq!(message_id("a>\r\nBcc: x@y", "<1 2>"), "lockbox-aBccxy-12");
     }
 }
