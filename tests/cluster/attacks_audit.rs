@@ -132,6 +132,15 @@ fn a_stolen_token_of_the_operator_neither_approves_for_the_recorded_approvers_no
     more["sequence"] = json!(history.len() + 1);
     history.push(more);
     refused(status(json!({"history": history})), &[last]);
+    // What comes after the end is what the audit stream showed, and that once.
+    let mut twice = world.request(here, "sr-1")["status"]["history"].as_array().unwrap().clone();
+    for _ in 0..2 {
+        let mut more = twice[0].clone();
+        more["sequence"] = json!(twice.len() + 1);
+        more["action"] = json!("RecordActivity");
+        twice.push(more);
+    }
+    refused(status(json!({"history": twice})), &[last]);
     refused(status(json!({"endedAt": "2020-01-01T00:00:00Z"})), &["status.endedAt"]);
 }
 

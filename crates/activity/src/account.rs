@@ -312,8 +312,9 @@ impl Account {
                 moment_text(to)
             ));
         }
-        if stream.lost > 0 {
-            missing.push(format!("{} events of it could not be read or kept", stream.lost));
+        let lost = stream.lost_between(access.from, end);
+        if lost > 0 {
+            missing.push(format!("{lost} lines or batches of it could not be read"));
         }
         activity.since = Some(whole_seconds(from));
         activity.until = Some(whole_seconds(access.to.map_or(until, |to| until.min(to))));

@@ -22,7 +22,9 @@ pub const MOST_ACCOUNTS: usize = 1_024;
 const MOST_REMEMBERED: usize = 65_536;
 /// How long a stream is silent before that is a gap. Lockbox calls the API server more often, and finds itself in it.
 const GAP: chrono::TimeDelta = chrono::TimeDelta::minutes(5);
-/// Gaps that are remembered.
+/// How much later than the stream had come a lost event can be: the API server collects for so long.
+const LATE: chrono::TimeDelta = chrono::TimeDelta::seconds(30);
+/// Gaps that are remembered, and losses.
 const MOST_GAPS: usize = 16;
 /// How long an account is kept after its access ended, where nobody said that it is not needed any more.
 const KEPT: chrono::TimeDelta = chrono::TimeDelta::minutes(10);
@@ -33,11 +35,29 @@ pub(crate) struct Stream {
     pub since: Option<Moment>,
     pub until: Option<Moment>,
     pub gaps: VecDeque<(Moment, Moment)>,
-    /// Events that were lost on the way into the accounts.
-    pub lost: u64,
+    /// Batches or lines that could not be read: how many, and how far the stream had come by then.
+    losses: VecDeque<(Option<Moment>, u64)>,
 }
 
 impl Stream {
+    fn lost(&mut self, events: u64) {
+        match self.losses.back_mut() {
+            Some((at, lost)) if *at == self.until => *lost = lost.saturating_add(events),
+            _ => {
+                if self.losses.len() >= MOST_GAPS {
+                    self.losses.pop_front();
+                }
+                self.losses.push_back((self.until, events));
+            }
+        }
+    }
+
+    /// What was lost that can be of the time between these moments. Before the first event nobody knows of which time.
+    pub fn lost_between(&self, from: Moment, to: Moment) -> u64 {
+        let concerns = |at: Moment| at + LATE >= from && at <= to;
+        self.losses.iter().filter(|(at, _)| at.is_none_or(concerns)).map(|(_, lost)| lost).sum()
+    }
+
     fn heard(&mut self, at: Moment) {
         if let Some(until) = self.until.filter(|until| at - *until > GAP) {
             if self.gaps.len() >= MOST_GAPS {
@@ -159,7 +179,7 @@ impl Ledger {
     /// Events came that could not be read.
     pub fn lost(&mut self, events: u64) {
         self.counters.unreadable = self.counters.unreadable.saturating_add(events);
-        self.stream.lost = self.stream.lost.saturating_add(events);
+        self.stream.lost(events);
     }
 
     /// The accounts that a call can belong to: that of the access which allowed it, and those of the person.

@@ -484,7 +484,13 @@ fn a_stream_that_begins_late_or_ends_early_covers_a_part() {
     take(&mut ledger, &[event("10:04:00", |_| {})]);
     assert_eq!(ledger.activity("u1").unwrap().coverage, Coverage::Covered);
     ledger.lost(3);
-    assert!(ledger.activity("u1").unwrap().message.contains("3 events of it could not be read"));
+    assert!(ledger.activity("u1").unwrap().message.contains("3 lines or batches of it could not be read"));
+    // What was lost an hour before concerns no later access.
+    let mut later = request("u2", "shop", KIM, None);
+    later.status.as_mut().unwrap().approved_at = lockbox_api::time::parse("2026-11-29T10:04:31Z");
+    ledger.follow(&later);
+    take(&mut ledger, &[event("10:04:31", own_rights)]);
+    assert_eq!(ledger.activity("u2").unwrap().coverage, Coverage::Covered);
     let never = {
         let mut ledger = following(&[request("u1", "shop", KIM, Some("2026-11-29T10:04:00Z"))]);
         take(&mut ledger, &[event("12:00:00", own_rights)]);
