@@ -300,7 +300,7 @@ impl Reader {
             let mut take = |value: Value| {
                 left.set(LONGEST_VALUE);
                 self.progress(0);
-                let calls = read_value(value, self.format);
+                let calls = read_value(&value, self.format);
                 if closed.is_ok() {
                     closed = self.calls(calls);
                 }

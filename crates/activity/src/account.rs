@@ -5,8 +5,8 @@ use std::collections::VecDeque;
 use lockbox_api::{
     Activity, LockboxRequest, Moment, Scope,
     activity::{
-        Attempt, Coverage, LONGEST_TEXT, MOST_CLIENTS, MOST_OBJECTS, MOST_OPERATIONS, MOST_REFUSED, MOST_RESIDUE,
-        MOST_SESSIONS, Operation, TouchedObject,
+        Attempt, Coverage, LONGEST_OBJECT, LONGEST_TEXT, MOST_CLIENTS, MOST_OBJECTS, MOST_OPERATIONS, MOST_REFUSED,
+        MOST_RESIDUE, MOST_SESSIONS, Operation, TouchedObject,
     },
     principal::same_user,
     time::{text as moment_text, whole_seconds},
@@ -20,6 +20,7 @@ use crate::{
     residue::Left,
     rights::Binding,
     session,
+    text::plain,
 };
 
 /// Calls whose answer goes on that are kept in mind, so that their end is not counted as another call.
@@ -57,7 +58,8 @@ impl Access {
             namespace: request.metadata.namespace.clone().unwrap_or_default(),
             name: request.metadata.name.clone().unwrap_or_default(),
             scope: request.spec.scope,
-            requester: request.spec.requester.username.clone(),
+            // As a call's user is taken down.
+            requester: plain(&request.spec.requester.username, LONGEST_OBJECT),
             from: status.approved_at?,
             to: status.ended_at,
         })

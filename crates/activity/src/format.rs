@@ -104,7 +104,7 @@ pub fn read_list(body: &[u8]) -> Result<Vec<Call>, Unreadable> {
 }
 
 /// Reads the calls of one value that was read from JSON already.
-pub fn read_value(value: serde_json::Value, format: Format) -> Result<Vec<Call>, Unreadable> {
+pub fn read_value(value: &serde_json::Value, format: Format) -> Result<Vec<Call>, Unreadable> {
     // Back to text: the typed reader skips bodies, and values are read from documents of the clouds alone.
     read_to(&value.to_string(), format, DEEPEST)
 }

@@ -76,10 +76,10 @@ impl Left {
                     left.group == call.group
                         && left.resource == call.resource
                         && (call.namespace.is_empty() || left.namespace == call.namespace)
-                })
+                });
             }
             Deletion::Namespace => {
-                touched = self.note("its namespace was deleted afterwards", |left| left.namespace == call.name)
+                touched = self.note("its namespace was deleted afterwards", |left| left.namespace == call.name);
             }
         }
         touched

@@ -19,10 +19,9 @@ pub fn kind(call: &Call) -> Option<SessionKind> {
     match (call.group.as_str(), call.resource.as_str(), call.subresource.as_str()) {
         ("", "pods", "exec") => Some(SessionKind::Exec),
         ("", "pods", "attach") => Some(SessionKind::Attach),
-        ("", "pods", "portforward") => Some(SessionKind::PortForward),
+        ("", "pods", "portforward") | (KUBEVIRT, _, "portforward") => Some(SessionKind::PortForward),
         (KUBEVIRT, _, "console") => Some(SessionKind::Console),
         (KUBEVIRT, _, "vnc") => Some(SessionKind::Screen),
-        (KUBEVIRT, _, "portforward") => Some(SessionKind::PortForward),
         _ => None,
     }
 }

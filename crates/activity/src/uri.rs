@@ -32,16 +32,15 @@ fn decoded(text: &str) -> String {
     let mut rest = text.as_bytes();
     while let [first, tail @ ..] = rest {
         match (first, tail) {
-            (b'%', [high, low, after @ ..]) => match (digit(*high), digit(*low)) {
-                (Some(high), Some(low)) => {
+            (b'%', [high, low, after @ ..]) => {
+                if let (Some(high), Some(low)) = (digit(*high), digit(*low)) {
                     bytes.push(high * 16 + low);
                     rest = after;
-                }
-                _ => {
+                } else {
                     bytes.push(b'%');
                     rest = tail;
                 }
-            },
+            }
             (b'+', _) => {
                 bytes.push(b' ');
                 rest = tail;
