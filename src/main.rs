@@ -28,7 +28,7 @@ enum Command {
     ///
     /// It uses the cluster of KUBECONFIG, or of the Pod that it runs in. It needs the rights of the chart's
     /// ServiceAccount and the chart's admission policies: without them no decision is authentic.
-    Run(Run),
+    Run(Box<Run>),
     /// Write the CustomResourceDefinitions that the chart ships.
     ///
     /// Without --out they go to standard output, as YAML documents.
@@ -202,7 +202,7 @@ enum LogFormat {
 
 fn main() -> ExitCode {
     let done = match Arguments::parse().command {
-        Command::Run(arguments) => run(arguments).map(|()| ExitCode::SUCCESS),
+        Command::Run(arguments) => run(*arguments).map(|()| ExitCode::SUCCESS),
         Command::Crds { out } => crds::write(out.as_deref()).map(|()| ExitCode::SUCCESS).map_err(Into::into),
         Command::Explain(arguments) => return arguments.run(),
         Command::Notify(arguments) => return arguments.run(),

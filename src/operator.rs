@@ -1,6 +1,6 @@
 //! Wiring: which watch feeds which reconciler, and how everything stops.
 
-use std::{collections::BTreeMap, future::Future, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, future::Future, net::SocketAddr, sync::Arc, time::Duration};
 
 use futures::{
     FutureExt, Stream, StreamExt,
@@ -85,15 +85,7 @@ pub async fn run(client: Client, config: Config, stop: impl Future<Output = ()>)
             None => future::pending().await,
         }
     };
-    let probes = {
-        let (readiness, metrics) = (readiness.clone(), metrics.clone());
-        async move {
-            match listen {
-                Some(address) => http::serve(address, readiness, metrics).await.map_err(Error::Http),
-                None => future::pending().await,
-            }
-        }
-    };
+    let probes = probes(listen, readiness.clone(), metrics.clone());
     let (mut probes, mut heard, mut stop) = (Box::pin(probes), Box::pin(heard), Box::pin(stop));
     let cluster = Cluster::new(client.clone(), config);
     tokio::select! {
@@ -105,13 +97,7 @@ pub async fn run(client: Client, config: Config, stop: impl Future<Output = ()>)
     let (concurrency, home) = (cluster.config().concurrency, cluster.config().tenant_namespace.clone());
     let policies = policies(&client);
     let (watches, streams) = Watches::new(&client);
-    let offered = cluster.config().notifications.clone();
-    let channels = offered.as_ref().map_or_else(Channels::default, |offered| Channels {
-        mail: offered.smtp.is_some(),
-        // Which there are, the settings say; their addresses are in the mounted Secret.
-        webhooks: true,
-    });
-    let outbox = Outbox::new(channels, watches.changes.clone(), metrics);
+    let outbox = Outbox::new(channels(cluster.config()), watches.changes.clone(), metrics);
     let context = Arc::new(Context {
         cluster,
         settings: watches.settings.clone(),
@@ -120,7 +106,7 @@ pub async fn run(client: Client, config: Config, stop: impl Future<Output = ()>)
         retries: Retries::default(),
         proofs: CurrentProofs::new(watches.changes.clone()),
         troubles: Troubles::default(),
-        outbox: outbox.clone(),
+        outbox,
         gone: watches.gone.clone(),
         activity: books,
     });
@@ -139,25 +125,12 @@ pub async fn run(client: Client, config: Config, stop: impl Future<Output = ()>)
         wiring.clone().reconcile_removals(),
         wiring.reconcile_settings(&watches, streams.settings),
     );
-    let trials = {
-        let context = context.clone();
-        async move {
-            let (board, cluster) = (&context.proofs, &context.cluster);
-            let canaries = proofs::run_canaries(board, cluster);
-            future::join(Box::pin(proofs::run(board, cluster, policies)), Box::pin(canaries)).await
-        }
-    };
+    let trials = trials(context.clone(), policies);
     let sweeps = sweep::run(context.clone());
-    let telling = {
-        let (outbox, context, ready) = (outbox.clone(), context.clone(), ready.clone());
-        async move {
-            ready.await;
-            match offered {
-                Some(offered) => outbox::run(outbox, context, Arc::new(Postman::new(offered))).await,
-                None => future::pending().await,
-            }
-        }
-    };
+    let telling = ready.clone().then({
+        let context = context.clone();
+        |()| tell(context)
+    });
     let told = {
         let context = context.clone();
         async move { context.gone.run(&context.cluster).await }
@@ -183,6 +156,38 @@ pub async fn run(client: Client, config: Config, stop: impl Future<Output = ()>)
     let _ = stopping.send(true);
     let _ = tokio::time::timeout(STOP_WITHIN, reconcilers).await;
     Ok(())
+}
+
+/// Answers probes, where there is an address for them.
+async fn probes(listen: Option<SocketAddr>, readiness: Readiness, metrics: Metrics) -> Result<(), Error> {
+    match listen {
+        Some(address) => http::serve(address, readiness, metrics).await.map_err(Error::Http),
+        None => future::pending().await,
+    }
+}
+
+/// Tries the policies, the clock and the safety net, over and over.
+async fn trials(context: Arc<Context>, policies: impl Stream<Item = ()> + Send) {
+    let (board, cluster) = (&context.proofs, &context.cluster);
+    let canaries = proofs::run_canaries(board, cluster);
+    future::join(Box::pin(proofs::run(board, cluster, policies)), Box::pin(canaries)).await;
+}
+
+/// The ways out that the installation offers.
+fn channels(config: &Config) -> Channels {
+    config.notifications.as_ref().map_or_else(Channels::default, |offered| Channels {
+        mail: offered.smtp.is_some(),
+        // Which there are, the settings say; their addresses are in the mounted Secret.
+        webhooks: true,
+    })
+}
+
+/// Carries messages out, where the installation offers a way.
+async fn tell(context: Arc<Context>) {
+    match context.cluster.config().notifications.clone() {
+        Some(offered) => outbox::run(context, Arc::new(Postman::new(offered))).await,
+        None => future::pending().await,
+    }
 }
 
 /// Waits until our kinds are served. Only a 404 says that they are missing; anything else is trouble on the way to the

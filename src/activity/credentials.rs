@@ -132,8 +132,8 @@ fn file(path: &Path) -> Result<Vec<u8>, Error> {
     if bytes.len() > LARGEST { Err(bad(path, "it is too large")) } else { Ok(bytes) }
 }
 
-fn bad(path: &Path, what: impl ToString) -> Error {
-    Error::Content(path.display().to_string(), what.to_string())
+fn bad(path: &Path, what: impl std::fmt::Display) -> Error {
+    Error::Content(path.display().to_string(), format!("{what}"))
 }
 
 fn tls(

@@ -42,7 +42,7 @@ const LARGEST_BATCH: usize = 16 * 1024 * 1024;
 /// How long a handshake may take.
 const HANDSHAKE: Duration = Duration::from_secs(10);
 /// How long a connection may wait for the next call.
-const HEADERS: Duration = Duration::from_secs(60);
+const HEADERS: Duration = Duration::from_mins(1);
 /// How long a batch may take to arrive, once it has begun.
 const BODY: Duration = Duration::from_secs(30);
 /// How long a batch waits for its turn.

@@ -67,7 +67,8 @@ pub trait Carrier: Send + Sync + 'static {
 }
 
 /// Carries messages until it is stopped.
-pub async fn run(outbox: Arc<Outbox>, context: Arc<Context>, carrier: Arc<dyn Carrier>) {
+pub async fn run(context: Arc<Context>, carrier: Arc<dyn Carrier>) {
+    let outbox = context.outbox.clone();
     let worker = Arc::new(Worker { outbox: outbox.clone(), context, carrier, random: RandomState::new() });
     let mut lanes = BTreeSet::new();
     let mut running = FuturesUnordered::new();

@@ -223,13 +223,11 @@ impl World {
 
     /// An object as the administrator sees it.
     pub fn get(&self, kind: &str, namespace: &str, name: &str) -> Value {
-        match reader::path(kind, namespace, name) {
-            Some(path) => self.reader.get(&path).unwrap_or_else(|error| panic!("{path}: {error}")),
-            None => {
-                let text = self.admin(&["get", kind, name, "-n", namespace, "-o", "json"]).unwrap();
-                serde_json::from_str(&text).unwrap()
-            }
+        if let Some(path) = reader::path(kind, namespace, name) {
+            return self.reader.get(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
         }
+        let text = self.admin(&["get", kind, name, "-n", namespace, "-o", "json"]).unwrap();
+        serde_json::from_str(&text).unwrap()
     }
 
     /// A request as it is stored.

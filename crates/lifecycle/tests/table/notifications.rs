@@ -202,11 +202,11 @@ fn the_providers_own_approvers_are_asked_and_reminded_by_their_own_clock() {
 fn what_is_switched_off_by_kind_and_audience_is_not_told() {
     let mut world = pending();
     world.change_settings(|spec| {
-        spec["notifications"]["mute"] = json!([{"kind": "ApprovalAsked", "audience": "Alternates"}])
+        spec["notifications"]["mute"] = json!([{"kind": "ApprovalAsked", "audience": "Alternates"}]);
     });
     assert_eq!(told(&world)[0].audiences, [Audience::Approvers]);
     world.change_settings(|spec| {
-        spec["notifications"]["mute"] = json!([{"audience": "Alternates"}, {"audience": "Approvers"}])
+        spec["notifications"]["mute"] = json!([{"audience": "Alternates"}, {"audience": "Approvers"}]);
     });
     assert!(told(&world).is_empty());
     world.change_settings(|spec| spec["notifications"]["mute"] = json!([{"kind": "ApprovalAsked"}]));
