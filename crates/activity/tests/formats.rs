@@ -1,6 +1,8 @@
 //! The forms in which audit events come. Those of the clouds are made after what their vendors and users have published of
 //! them; none was recorded from a live cluster of theirs.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+
 use lockbox_activity::{Call, Format, LONGEST_LINE, Stage, Unreadable, read};
 use serde_json::{Value, json};
 

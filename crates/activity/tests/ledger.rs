@@ -1,5 +1,7 @@
 //! What a ledger makes of audit events: attribution, sessions, refusals, what was left, coverage, and hostile input.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+
 use lockbox_activity::{Belongs, Format, Ledger, MOST_ACCOUNTS, Record, read, report};
 use lockbox_api::{
     Activity, LockboxRequest,
