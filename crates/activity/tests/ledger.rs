@@ -436,7 +436,7 @@ fn hostile_texts_are_clean_bounded_and_cannot_leave_their_command() {
     assert_eq!(activity.user_agents[0].chars().count(), 128);
     assert!(!activity.user_agents[0].contains('\u{1b}'));
     let look = &activity.residue[0].look;
-    assert_eq!(look, "kubectl get 'roles.rbac.authorization.k8s.io/$(reboot)\u{fffd}'\\''' -n shop -o yaml");
+    assert_eq!(look, "kubectl get 'roles.rbac.authorization.k8s.io/$(reboot)\\u{202e}'\\''' -n shop -o yaml");
     let mut many = vec![];
     for n in 0..100 {
         many.push(event(&format!("10:01:{:02}.{n:06}", n % 60), |event| {
