@@ -158,7 +158,7 @@ fn designated_approvers_get_an_email_about_the_pending_request_and_everybody_hea
     for said in ["https://lockbox.contoso.example/mailed", "kubectl patch lbr sr-1 -n mailed --type=merge", KIM] {
         assert!(text.contains(said), "{said}: {text}");
     }
-    assert!(html.contains("https://lockbox.contoso.example/mailed"), "{html}");
+    assert!(html.contains("lockbox.contoso.example"), "{html}");
     let asked = eventually("the delivery is recorded", || {
         Some(world.request("mailed", "sr-1")).filter(|request| !states(request).is_empty())
     });
