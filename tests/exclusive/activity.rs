@@ -232,7 +232,8 @@ fn what_an_engineer_did_is_attributed_recorded_and_the_same_in_the_log_as_in_the
     // The other accesses tell their own part and nothing else.
     let lenas =
         stage.activity("act-shop", "sr-lena", "two reads of Lena's", |one| count(one, "get", "configmaps") == 2);
-    assert_eq!((&lenas["calls"], &lenas["byOtherRights"]["calls"]), (&json!(2), &json!(0)), "{lenas:#}");
+    assert_eq!(lenas["calls"], 2, "{lenas:#}");
+    assert_eq!(count(&lenas["byOtherRights"], "get", "configmaps"), 0, "what Kim read is not hers: {lenas:#}");
     let bank =
         stage.activity("act-bank", "sr-kim-too", "one read of Kim's", |one| count(one, "get", "configmaps") == 1);
     assert_eq!(bank["calls"], 1, "{bank:#}");
