@@ -5,6 +5,7 @@ use std::{
     io::Write as _,
     path::PathBuf,
     process::{Command, Output, Stdio},
+    sync::atomic::{AtomicUsize, Ordering},
 };
 
 use serde_json::{Value, json};
@@ -64,7 +65,10 @@ fn lines() -> String {
 }
 
 fn activity(arguments: &[&str], input: &str) -> Output {
-    let request = file("request.yaml", &serde_yaml_ng::to_string(&request("u1")).unwrap());
+    // Tests run side by side: each call has a file of its own.
+    static CALLS: AtomicUsize = AtomicUsize::new(0);
+    let name = format!("request-{}.yaml", CALLS.fetch_add(1, Ordering::Relaxed));
+    let request = file(&name, &serde_yaml_ng::to_string(&request("u1")).unwrap());
     let mut command = Command::new(env!("CARGO_BIN_EXE_lockbox-operator"));
     command.arg("activity").arg("--request").arg(request).args(arguments);
     let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();

@@ -6,6 +6,7 @@ use std::{collections::BTreeSet, fs, path::Path};
 use lockbox_api::{
     AssignedRole, Audience, AuditAction, Circumstance, DeliveryState, GrantForm, Identity, MessageKind, Origin, Phase,
     PrincipalKind, RuleEffect, Scope, Verdict,
+    activity::{Change, Coverage, SessionKind},
     assignment::{AssignmentAction, AssignmentScope, AssignmentType},
     condition::Truth,
     settings::{ApproverModel, Enablement, PreviewOptIn, SafetyNet, Stage, SupportPlan},
@@ -209,6 +210,9 @@ fn vocabulary() -> Vec<(&'static str, Vec<Value>)> {
         (".scopes[]", scopes),
         ("Assignment.spec.type", words!(AssignmentType: Active Eligible)),
         (".role", words!(AssignedRole: Owner LockboxApprover GlobalAdministrator)),
+        (".activity.coverage", words!(Coverage: None Partial Covered)),
+        (".sessions[].kind", words!(SessionKind: Exec Attach PortForward Console Screen)),
+        (".residue[].change", words!(Change: Created Changed)),
         (".notifications[].kind", kinds.clone()),
         (".templates[].kind", kinds.clone()),
         (".mute[].kind", kinds.clone()),

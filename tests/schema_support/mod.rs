@@ -201,6 +201,47 @@ status:
   approvedAt: *until
   accessUntil: *until
   grantedAt: *until
+  activity:
+    coverage: Covered
+    message: the audit stream covers it
+    since: *until
+    until: *until
+    recordedAt: *until
+    calls: 3
+    failed: 1
+    afterTheEnd: 0
+    first: *until
+    last: *until
+    operations: [{verb: create, group: batch, resource: jobs, count: 2, first: *until, last: *until}]
+    moreOperations: 0
+    objects: [{group: batch, resource: jobs, namespace: shop, name: fix, verbs: [create], count: 2, last: *until}]
+    moreObjects: 0
+    sessions:
+    - {kind: Exec, resource: pods, namespace: shop, name: web, container: app, command: ls, start: *until, end: *until, lasted: 1m0s, code: 101, began: true}
+    moreSessions: 0
+    refused:
+      calls: 1
+      attempts: [{verb: get, group: apps, resource: deployments, namespace: shop, name: web, code: 403, count: 1, last: *until}]
+      moreAttempts: 0
+      elsewhere: 0
+    byOtherRights:
+      calls: 1
+      byOtherGrants: 0
+      elsewhere: 0
+      discovery: 4
+      asSomebodyElse: 0
+      impersonated: [bob]
+      operations: [{verb: list, group: apps, resource: deployments, count: 1, first: *until, last: *until}]
+      moreOperations: 0
+      rights: ['RBAC: allowed by RoleBinding "own/shop" of Role "own" to User "kim"']
+    userAgents: [kubectl/v1.37.2]
+    moreUserAgents: 0
+    addresses: [192.0.2.7]
+    moreAddresses: 0
+    impersonatedBy: [admin]
+    residue:
+    - {group: batch, resource: jobs, namespace: shop, name: fix, change: Created, done: created, at: *until, look: kubectl get jobs.batch/fix -n shop -o yaml}
+    moreResidue: 0
   endedAt: *until
   grant: {name: lockbox-grant-7b1c, resources: [{group: "", resource: configmaps, name: shop-settings}]}
   history:

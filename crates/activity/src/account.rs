@@ -27,6 +27,8 @@ use crate::{
 const MOST_OPEN: usize = 512;
 /// Verbs of one object that are listed.
 const MOST_VERBS: usize = 8;
+/// What a recorded moment is exact to.
+const SECOND: chrono::TimeDelta = chrono::TimeDelta::seconds(1);
 /// What the recorded beginning and end may differ from the API server's own moments.
 const SLACK: chrono::TimeDelta = chrono::TimeDelta::seconds(2);
 
@@ -73,7 +75,8 @@ impl Access {
     }
 
     fn lasts_at(&self, moment: Moment) -> bool {
-        moment >= self.from && self.to.is_none_or(|to| moment <= to)
+        // What is recorded has whole seconds: the last one belongs to the access as well.
+        moment >= self.from && self.to.is_none_or(|to| moment < to + SECOND)
     }
 
     /// How a call belongs to this access; none where it does not.

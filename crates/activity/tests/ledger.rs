@@ -196,9 +196,15 @@ fn refused_attempts_are_listed_whoever_refused() {
 #[test]
 fn what_is_outside_the_time_of_the_access_does_not_concern_it() {
     let mut ledger = following(&[request("u1", "shop", KIM, Some("2026-11-29T11:00:00Z"))]);
-    take(&mut ledger, &[event("09:59:00", own_rights), event("11:00:30", own_rights), event("11:00:30", refused)]);
+    take(
+        &mut ledger,
+        &[event("09:59:59.999999", own_rights), event("11:00:01", own_rights), event("11:00:30", refused)],
+    );
     let activity = ledger.activity("u1").unwrap();
     assert_eq!((activity.by_other_rights.calls, activity.refused.calls), (0, 0));
+    // The recorded end has whole seconds: its second belongs to the access.
+    take(&mut ledger, &[event("11:00:00.999999", own_rights)]);
+    assert_eq!(ledger.activity("u1").unwrap().by_other_rights.calls, 1);
 }
 
 #[test]
