@@ -24,7 +24,8 @@ demo-down:
 
 # Quick checks first: they say soonest what is wrong.
 test: lint kubernetes
-	$(CARGO) test --workspace --locked
+	$(CARGO) test --workspace --locked --no-run
+	@CARGO="$(CARGO)" tests/all.sh
 
 lint:
 	@command -v $(CARGO) >/dev/null || { echo "cargo is missing: install Rust from rustup.rs" >&2; exit 1; }

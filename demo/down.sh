@@ -2,13 +2,15 @@
 # Ends what up.sh started: make demo-down
 . "$(dirname "$0")/lib.sh"
 
-if [ -f "$state/operator.pid" ]; then
-  pid=$(cat "$state/operator.pid")
-  # Only if it still is the operator.
-  if grep -qs lockbox-operator "/proc/$pid/cmdline" || ps -p "$pid" -o command= 2>/dev/null | grep -q lockbox-operator; then
+for program in lockbox-operator mailpit; do
+  file=$state/${program#lockbox-}.pid
+  [ -f "$file" ] || continue
+  pid=$(cat "$file")
+  # Only if it still is that program.
+  if grep -qs "$program" "/proc/$pid/cmdline" || ps -p "$pid" -o command= 2>/dev/null | grep -q "$program"; then
     kill "$pid"
   fi
-fi
+done
 if [ "$CLUSTER" = own ]; then
   cargo build --locked -p lockbox-cluster
   "$(target)/debug/lockbox-cluster" down "$NAME"

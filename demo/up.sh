@@ -39,7 +39,21 @@ else
     --token="$(kubectl create token lockbox-operator -n lockbox-system --duration=8h)" >/dev/null
   KUBECONFIG=$account kubectl config set-context --current --user=lockbox-operator >/dev/null
 fi
-KUBECONFIG=$account nohup "$bin/lockbox-operator" run --log-format text >"$state/operator.log" 2>&1 </dev/null &
+flags=()
+if [ "$CLUSTER" = own ]; then
+  # A mail server that keeps what arrives; in your own cluster the chart's notifications.smtp names yours.
+  need curl "the demo reads a mailbox with it"
+  mailpit=$("$tool" mailpit)
+  smtp=$((20000 + RANDOM % 10000)) mailbox=http://127.0.0.1:$((smtp + 1))
+  nohup "$mailpit" --smtp "127.0.0.1:$smtp" --listen "${mailbox#http://}" --database "$state/mailpit.db" \
+    --disable-version-check --smtp-disable-rdns >"$state/mailpit.log" 2>&1 </dev/null &
+  echo $! >"$state/mailpit.pid"
+  mkdir "$state/notifications"
+  printf 'smtp: {host: 127.0.0.1, port: %s, security: Plaintext, from: "Lockbox <lockbox@contoso.example>"}\n' "$smtp" \
+    >"$state/notifications.yaml"
+  flags=(--notifications-config "$state/notifications.yaml" --notifications-secrets "$state/notifications")
+fi
+KUBECONFIG=$account nohup "$bin/lockbox-operator" run --log-format text ${flags[@]+"${flags[@]}"} >"$state/operator.log" 2>&1 </dev/null &
 echo $! >"$state/operator.pid"
 
 user ada ada@contoso.example
@@ -91,6 +105,15 @@ say "4. Alice sees what waits for her, and what it would allow."
 as alice kubectl get lbr -n contoso-prod
 as alice kubectl get lbr $name -n contoso-prod -o jsonpath='{.spec.justification}{"\n"}{range .status.effect.rules[*]}{"  "}{@}{"\n"}{end}'
 
+if [ "$CLUSTER" = own ]; then
+  say "   Alice has got an e-mail, too."
+  for _ in $(seq 60); do
+    letter=$(curl -fsS "$mailbox/view/latest.txt?query=to:alice@contoso.example" 2>/dev/null) && break
+    sleep 0.5
+  done
+  printf '%s\n' "$letter" | sed 's/^/  | /'
+fi
+
 say "5. Kim cannot approve it. Alice can, and cuts it down to 20 seconds, to show how it ends."
 shorthand='{"spec":{"decision":{"verdict":"Approve","reason":"maintenance window agreed","duration":"20s"}}}'
 if ! kubectl get mutatingadmissionpolicies.admissionregistration.k8s.io >/dev/null 2>&1; then
@@ -128,5 +151,12 @@ cat <<T
   kubectl explain lockboxrequest.spec
   kubectl get lbr -A -o wide
   less $state/operator.log
+T
+if [ "$CLUSTER" = own ]; then
+  cat <<T
+  curl -s $mailbox/api/v1/messages                   # every e-mail of this demo
+T
+fi
+cat <<T
   make demo-down CLUSTER=$CLUSTER
 T

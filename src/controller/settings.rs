@@ -20,7 +20,7 @@ use lockbox_api::{
     time::whole_seconds,
 };
 use lockbox_lifecycle::{
-    Proof, RoleView, changes, conditions,
+    Channels, Proof, RoleView, changes, conditions,
     proofs::{self, Turn},
     services, settings as rules,
     text::{clip, clip_bytes},
@@ -33,6 +33,8 @@ const REVIEW: Duration = Duration::from_mins(5);
 const DEFINITIONS: &str = "DefinitionsMatch";
 /// Type of the condition that says that people's RBAC could not be created or removed.
 const PEOPLE: &str = "PeopleBound";
+/// Type of the condition that says whether people can be told as the settings have it; there while they say anything.
+const TELLING: &str = "NotificationsUsable";
 /// Bytes of an Event's note for what changed.
 const CHANGES: usize = 640;
 
@@ -71,6 +73,16 @@ pub async fn reconcile(guarded: Arc<Guarded<LockboxSettings>>, ctx: Arc<Context>
         }
         None => clear(&mut status.conditions, PEOPLE),
     }
+    match telling(settings, ctx.outbox.channels()) {
+        Some(Ok(())) => {
+            let message = "messages are sent as the settings say";
+            set(&mut status.conditions, TELLING, Truth::True, "Usable", message, now, generation);
+        }
+        Some(Err(why)) => {
+            set(&mut status.conditions, TELLING, Truth::False, "Unusable", &clip(&why, 1024), now, generation);
+        }
+        None => clear(&mut status.conditions, TELLING),
+    }
     for record in told(settings, &status, now).into_iter().chain(turns(settings, &status, now)) {
         ctx.cluster.publish_about(settings.object_ref(&()), &record).await?;
     }
@@ -79,6 +91,18 @@ pub async fn reconcile(guarded: Arc<Guarded<LockboxSettings>>, ctx: Arc<Context>
     }
     ctx.retries.succeeded(&key(&guarded));
     Ok(Requeue::requeue(REVIEW))
+}
+
+/// Whether people can be told what the settings say; none where these say nothing. Requests do not depend on it.
+fn telling(settings: &LockboxSettings, channels: Channels) -> Option<Result<(), String>> {
+    let rules = settings.spec.notifications.as_ref()?;
+    Some(if rules.email.is_some() && !channels.mail {
+        Err("set notifications.smtp in the chart's values: spec.notifications.email needs a mail server, and this installation has none".into())
+    } else if !rules.webhooks.is_empty() && !channels.webhooks {
+        Err("set notifications.existingSecret in the chart's values: spec.notifications.webhooks needs their addresses, and this installation has none".into())
+    } else {
+        lockbox_messages::check(rules)
+    })
 }
 
 /// What a look at the definitions came to.

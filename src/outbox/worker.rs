@@ -165,8 +165,9 @@ impl Worker {
         let guarded = self.context.settings().ok_or(Unread)?;
         let settings = &guarded.0.as_ref().map_err(|_| Unread)?.spec;
         let due = notifications::due(&request, settings, self.context.proofs.now());
-        // What is decided, settled or switched off meanwhile is for the reconciler to take back.
-        let Some(message) = due.iter().find(|message| message.id == key.id) else { return Ok(Left::Idle) };
+        // Decided, settled or muted meanwhile: the reconciler takes it back. Until then it is looked at again, since a cache
+        // may also be behind.
+        let Some(message) = due.iter().find(|message| message.id == key.id) else { return Ok(Left::Some(None)) };
         let parcel = Parcel { request: &request, message, settings };
         let left = match lane {
             Lane::Mail => self.mail(&parcel, key, &over).await,

@@ -706,8 +706,9 @@ pub struct LockboxSettingsStatus {
     pub enabled: Option<bool>,
     /// Ready: the settings can be used; if not, it names the field and the reason. `AdmissionEnforced`, `SafetyNet`,
     /// `ClockInSync`: what must be proven before access is granted; if it is not, they say what was found and what to
-    /// do. `DefinitionsMatch`: the `CustomResourceDefinitions` are those of this version of the operator. `PeopleBound`
-    /// is present, and False, while people's RBAC could not be created or removed.
+    /// do. `DefinitionsMatch`: the `CustomResourceDefinitions` are those of this version of the operator.
+    /// `NotificationsUsable`, where notifications are set: whether people can be told as they say. `PeopleBound` is
+    /// present, and False, while people's RBAC could not be created or removed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 8))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]

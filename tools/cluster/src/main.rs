@@ -34,6 +34,8 @@ enum Action {
         #[arg(long = "kubernetes", short = 'k', value_name = "VERSION")]
         versions: Vec<Version>,
     },
+    /// Build Mailpit, a mail server that shows what arrived, if it is not built yet, and print its path.
+    Mailpit,
     /// Start a cluster that stays up until `down`.
     Up {
         #[command(flatten)]
@@ -147,6 +149,7 @@ fn run(action: Action) -> Result<ExitCode, Error> {
                 say(&mailpit::build()?.display().to_string());
             }
         }
+        Action::Mailpit => say(&mailpit::build()?.join("mailpit").display().to_string()),
         Action::Up { name, settings } => up(&name.name, &settings)?,
         Action::Down { all: true, .. } => {
             for cluster in named::list()? {
