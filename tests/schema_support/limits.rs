@@ -1,5 +1,6 @@
 //! Objects in which every list, map and text is as long as the schema allows.
 
+use lockbox_lifecycle::history;
 use serde_json::{Map, Value, json};
 
 /// Fields that the operator alone writes, from words of its own and names that a pattern keeps plain: one byte a character.
@@ -97,9 +98,17 @@ impl Filler {
             Some(pattern) if pattern.contains("sha256") => json!(format!("sha256:{}", "0123456789abcdef".repeat(4))),
             // Verbs are letters alone.
             Some("^[a-z]+$") => json!(format!("{:x<most$}", char::from(b'a' + u8::try_from(index).unwrap()))),
+            // Bounded in bytes, too.
+            None if path.ends_with(".status.history[].message") => json!(self.bytes(most, history::MESSAGE, index)),
+            None if path.ends_with(".status.history[].reason") => json!(self.bytes(most, history::REASON, index)),
             None if !plain => json!(self.text(most, index)),
             _ => json!(format!("{:x<most$}", format!("n{index}"))),
         }
+    }
+
+    /// `most` characters in so many bytes.
+    fn bytes(self, most: usize, bytes: usize, index: usize) -> String {
+        self.text(most.min(bytes / self.letter.len_utf8()), index)
     }
 
     /// `most` characters, different for each index.

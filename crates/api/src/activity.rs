@@ -11,13 +11,13 @@ use super::{time::Moment, vocabulary::shown_as_stored};
 /// Kinds of calls that are listed.
 pub const MOST_OPERATIONS: usize = 24;
 /// Objects that are listed.
-pub const MOST_OBJECTS: usize = 24;
+pub const MOST_OBJECTS: usize = 16;
 /// Sessions that are listed.
 pub const MOST_SESSIONS: usize = 16;
 /// Refused attempts that are listed.
 pub const MOST_REFUSED: usize = 16;
 /// Objects left behind that are listed.
-pub const MOST_RESIDUE: usize = 24;
+pub const MOST_RESIDUE: usize = 20;
 /// User agents, and addresses, that are listed.
 pub const MOST_CLIENTS: usize = 8;
 

@@ -3,13 +3,18 @@
 //! The hash of an entry covers the entry before it and every field of its own, so that none can be changed, left out or
 //! reordered without the chain breaking behind it. The first one covers the request's UID.
 
-use crate::text::{clip, sha256};
+use crate::text::{clip, clip_bytes, sha256};
 use serde::Serialize;
 
 use lockbox_api::{AuditAction, Moment, Phase, request::Entry, time::whole_seconds};
 
 /// Entries that a history holds at most; the schema's limit too.
 pub const LIMIT: usize = 64;
+/// Bytes of an entry's message, and of the reason in it, at most; the schema's limits are in characters. They quote names and
+/// people, and in whatever letters, a whole history fits where requests are stored. The whole reason stays in the spec.
+pub const MESSAGE: usize = 640;
+/// See [`MESSAGE`].
+pub const REASON: usize = 1024;
 /// Places reserved for transitions: entries that others provoke (decisions that do not count, tampering) never fill
 /// them.
 pub const KEPT_FOR_TRANSITIONS: usize = 8;
@@ -51,8 +56,8 @@ pub fn append(history: &mut Vec<Entry>, uid: &str, at: Moment, happening: Happen
         action: happening.action,
         actor: clip(&happening.actor, 256),
         phase: happening.phase,
-        reason: happening.reason.map(|reason| clip(&reason, 512)),
-        message: clip(&happening.message, 512),
+        reason: happening.reason.map(|reason| clip_bytes(&clip(&reason, 512), REASON)),
+        message: clip_bytes(&clip(&happening.message, 512), MESSAGE),
         rules: happening.rules.iter().take(16).map(|rule| clip(rule, 63)).collect(),
         facts: happening.facts.iter().take(8).map(|fact| clip(fact, 64)).collect(),
         hash: String::new(),
