@@ -106,11 +106,13 @@ as alice kubectl get lbr -n contoso-prod
 as alice kubectl get lbr $name -n contoso-prod -o jsonpath='{.spec.justification}{"\n"}{range .status.effect.rules[*]}{"  "}{@}{"\n"}{end}'
 
 if [ "$CLUSTER" = own ]; then
-  say "   Alice has got an e-mail, too."
+  say "   Alice gets an e-mail, too."
+  letter=
   for _ in $(seq 60); do
     letter=$(curl -fsS "$mailbox/view/latest.txt?query=to:alice@contoso.example" 2>/dev/null) && break
     sleep 0.5
   done
+  [ -n "$letter" ] || fail "no e-mail came within 30 s: look at $state/operator.log"
   printf '%s\n' "$letter" | sed 's/^/  | /'
 fi
 

@@ -16,6 +16,9 @@ use crate::metrics::{Heard, Metrics};
 /// Time between two looks at which accesses have changed: a batch that changes many is one look.
 const TOGETHER: Duration = Duration::from_secs(2);
 
+/// Calls that are taken down at once: whoever writes a request waits for no more than these.
+const AT_ONCE: usize = 64;
+
 /// The ledger, behind a lock that is never held across a wait.
 #[derive(Debug)]
 pub struct Books {
@@ -51,8 +54,17 @@ impl Books {
         self.ledger().forget(request.metadata.uid.as_deref().unwrap_or_default());
     }
 
+    /// Follows the requests of these UIDs alone.
+    pub fn keep(&self, known: impl Fn(&str) -> bool) {
+        self.ledger().keep(known);
+    }
+
     /// Takes down what was heard.
     pub fn take(&self, calls: &[Call]) {
+        calls.chunks(AT_ONCE).for_each(|calls| self.take_some(calls));
+    }
+
+    fn take_some(&self, calls: &[Call]) {
         let (records, before, after) = {
             let mut ledger = self.ledger();
             let before = ledger.counters();

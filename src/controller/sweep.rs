@@ -35,6 +35,11 @@ pub async fn sweep(shared: &Context) {
     let requests = shared.requests.state();
     let known: HashMap<String, &Guarded<LockboxRequest>> =
         requests.iter().filter_map(|request| Some((request.uid()?, request.as_ref()))).collect();
+    // Of a request that was deleted while it was open, nothing else tells.
+    shared.outbox.keep(|uid| known.contains_key(uid));
+    if let Some(books) = &shared.activity {
+        books.keep(|uid| known.contains_key(uid));
+    }
     for grant in &grants {
         let why = match why_end(cluster, grant, known.get(&grant.uid).copied(), now).await {
             Ok(None) => continue,

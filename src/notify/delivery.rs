@@ -32,12 +32,15 @@ pub struct Trouble {
     /// How long the other side asks us to wait; at most an hour. Only webhooks do.
     #[serde(skip)]
     pub after: Option<Duration>,
+    /// The whole message was handed over, and no answer came: it may have arrived.
+    #[serde(skip)]
+    pub uncertain: bool,
 }
 
 impl Trouble {
     /// Trouble in a step. The words become one line, and are cut to 256 bytes.
     pub fn new(step: DeliveryStep, words: impl fmt::Display) -> Self {
-        Trouble { step, words: one_line(&words.to_string(), WORDS), after: None }
+        Trouble { step, words: one_line(&words.to_string(), WORDS), after: None, uncertain: false }
     }
 }
 
@@ -145,6 +148,14 @@ pub(super) enum Failed {
 impl Failed {
     pub(super) fn later(step: DeliveryStep, words: impl fmt::Display) -> Self {
         Failed::Later(Trouble::new(step, words))
+    }
+
+    /// The whole message was handed over before.
+    pub(super) fn uncertain(self) -> Self {
+        match self {
+            Failed::Later(trouble) => Failed::Later(Trouble { uncertain: true, ..trouble }),
+            never @ Failed::Never(_) => never,
+        }
     }
 
     pub(super) fn never(step: DeliveryStep, words: impl fmt::Display) -> Self {

@@ -33,6 +33,8 @@ use super::{
 
 /// Most addresses of a host that are tried.
 const ADDRESSES: usize = 8;
+/// The answer to a message's end may take as long as this many steps.
+pub(super) const CONTENT: u32 = 10;
 /// How long a polite end may take.
 const GOODBYE: Duration = Duration::from_secs(2);
 
@@ -136,8 +138,15 @@ impl Session {
         self.say(DeliveryStep::Recipient, Rcpt::new(letter.to.clone(), vec![])).await?;
         report(DeliveryStep::Recipient, letter.to.as_ref());
         self.say(DeliveryStep::Content, Data).await?;
-        let taken = wait(self.limit, self.connection.message(&letter.bytes)).await;
-        let taken = taken.map_err(|broken| refuse(DeliveryStep::Content, &broken, self.limit))?;
+        // Servers look at a message before they take it. Who gives up too early sends it again although it was taken (RFC 5321,
+        // 4.5.3.2.6).
+        let limit = self.limit * CONTENT;
+        let taken = wait(limit, self.connection.message(&letter.bytes)).await;
+        let taken = taken.map_err(|broken| {
+            let refused = refuse(DeliveryStep::Content, &broken, limit);
+            let answered = matches!(&broken, Broken::Said(error) if error.status().is_some());
+            if answered { refused } else { Refused { failed: refused.failed.uncertain(), ..refused } }
+        })?;
         report(DeliveryStep::Content, taken.first_line().unwrap_or_default());
         self.clean = true;
         self.used = Instant::now();
@@ -285,6 +294,8 @@ fn judge(step: DeliveryStep, broken: &Broken, limit: Duration) -> Failed {
     let said = std::error::Error::source(error).map(ToString::to_string).unwrap_or_default();
     let words = format!("{code} {said}");
     match (u16::from(code), step) {
+        // Of a recipient: this server does not relay there for us, and may well take others.
+        (530 | 534 | 535 | 538, DeliveryStep::Recipient) => Failed::later(step, words),
         (530 | 534 | 535 | 538, _) => Failed::later(DeliveryStep::Authentication, words),
         (552 | 523, DeliveryStep::Sender) => Failed::never(DeliveryStep::Content, words),
         (500.., DeliveryStep::Recipient | DeliveryStep::Content) => Failed::never(step, words),

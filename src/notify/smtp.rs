@@ -13,7 +13,7 @@ use super::{
     access::Access,
     delivery::{Failed, WORDS, one_line},
     letter::Sealed,
-    session::{Fate, Refused, Report, Session},
+    session::{CONTENT, Fate, Refused, Report, Session},
 };
 
 /// Connections at the same time.
@@ -24,7 +24,7 @@ const LETTERS: u32 = 100;
 const IDLE: Duration = Duration::from_secs(15);
 /// How long a letter waits for a connection while others are sent.
 const TURN: Duration = Duration::from_mins(2);
-/// An attempt may take as long as this many steps.
+/// An attempt may take as long as this many steps, besides the answer to the message's end.
 const STEPS: u32 = 4;
 
 /// The mail server. Clones share their connections.
@@ -85,7 +85,7 @@ impl Shared {
             DeliveryStep::Credentials,
             if access.credentials.is_some() { "read from the Secret" } else { "none needed" },
         );
-        let limit = self.config.timeout * STEPS;
+        let limit = self.config.timeout * (STEPS + CONTENT);
         let attempt = time::timeout(limit, self.attempt(&access, &sealed, report)).await;
         attempt.unwrap_or_else(|_| {
             let words = format!("the server was too slow: {} s in all", limit.as_secs_f32());

@@ -135,7 +135,9 @@ impl Webhooks {
     fn broken(&self, error: reqwest::Error) -> Failed {
         let error = error.without_url();
         if error.is_timeout() {
-            return Failed::later(DeliveryStep::Timeout, format!("no answer within {} s", self.limit.as_secs_f32()));
+            let failed =
+                Failed::later(DeliveryStep::Timeout, format!("no answer within {} s", self.limit.as_secs_f32()));
+            return if error.is_connect() { failed } else { failed.uncertain() };
         }
         let words = causes(&error);
         let step = if is_tls(&error) {

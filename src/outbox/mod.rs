@@ -18,8 +18,8 @@ use std::{
 };
 
 use kube::ResourceExt as _;
-use lockbox_api::{LockboxRequest, LockboxSettingsSpec, MessageKind, Moment, RoleAssignment};
-use lockbox_lifecycle::{Channels, Delivery, Message, notifications};
+use lockbox_api::{Audience, LockboxRequest, LockboxSettingsSpec, MessageKind, Moment, RoleAssignment};
+use lockbox_lifecycle::{Channels, Delivery, Message, Recipient, notifications};
 
 use crate::{
     controller::changes::{Change, Changes},
@@ -82,8 +82,8 @@ struct Way {
     over: HashSet<u64>,
     /// Those that refused it for good.
     refused: usize,
-    /// Those that were tried for too long.
-    given_up: usize,
+    /// Those that got the whole message and did not answer, by digest.
+    unanswered: HashSet<u64>,
     /// Nothing is left to try.
     settled: bool,
     /// It is being sent just now.
@@ -91,6 +91,16 @@ struct Way {
     /// Attempts so far.
     attempts: u32,
     trouble: Option<String>,
+}
+
+/// What an attempt begins with.
+struct Begun {
+    namespace: String,
+    name: String,
+    /// Destinations that have it, or refused it for good, by digest.
+    over: HashSet<u64>,
+    /// Attempts before this one.
+    attempts: u32,
 }
 
 impl Outbox {
@@ -118,6 +128,7 @@ impl Outbox {
         let mut held = self.held();
         if messages.is_empty() {
             held.remove(&uid);
+            self.show(&held);
             return;
         }
         let of_request = held.entry(uid.clone()).or_insert_with(|| Held {
@@ -137,6 +148,7 @@ impl Outbox {
             }
             of_request.messages.insert(message.id.clone(), Kept { message: message.clone(), since: now, ways });
         }
+        self.show(&held);
     }
 
     fn ways(
@@ -155,15 +167,12 @@ impl Outbox {
         }
         let mails = settings.notifications.as_ref().is_some_and(|rules| rules.email.is_some());
         if self.channels.mail && mails {
-            match notifications::recipients(message, request, settings, assignments).len() {
-                // Somebody has to know that nobody was asked.
-                0 if ways.is_empty() && asks(message.kind) => {
-                    ways.insert(Lane::Mail, nobody());
-                }
-                0 => {}
-                recipients => {
-                    ways.insert(Lane::Mail, way(recipients));
-                }
+            let recipients = notifications::recipients(message, request, settings, assignments);
+            let asked = is_anybody_asked(message.kind, &recipients);
+            let destinations = recipients.len() + usize::from(!asked);
+            if destinations > 0 {
+                let trouble = (!asked).then(|| NOBODY.to_owned());
+                ways.insert(Lane::Mail, Way { trouble, ..way(destinations) });
             }
         }
         ways
@@ -178,13 +187,23 @@ impl Outbox {
 
     /// Lets go of a request that is closed or gone.
     pub fn forget(&self, uid: &str) {
-        self.held().remove(uid);
+        let mut held = self.held();
+        held.remove(uid);
+        self.show(&held);
     }
 
-    /// Messages that are not settled.
-    fn waiting(&self) -> usize {
-        let held = self.held();
-        held.values().flat_map(|held| held.messages.values()).filter(|kept| !kept.delivery().is_settled()).count()
+    /// Lets go of all requests but these, by UID: of one that is deleted while it is open, nobody else tells.
+    pub fn keep(&self, known: impl Fn(&str) -> bool) {
+        let mut held = self.held();
+        held.retain(|uid, _| known(uid));
+        self.show(&held);
+    }
+
+    /// Shows how many messages are not settled.
+    fn show(&self, held: &HashMap<String, Held>) {
+        let unsettled =
+            held.values().flat_map(|held| held.messages.values()).filter(|kept| !kept.delivery().is_settled());
+        self.metrics.on_their_way(unsettled.count());
     }
 
     /// Takes down how far a message got. Returns how often it was tried; none when it is not held any more.
@@ -193,16 +212,17 @@ impl Outbox {
         let of_request = held.get_mut(&key.uid)?;
         let way = of_request.messages.get_mut(&key.id)?.ways.get_mut(lane)?;
         note(way);
-        if way.settled {
+        let (settled, attempts) = (way.settled, way.attempts);
+        if settled {
             let change = Change::Told { namespace: of_request.namespace.clone(), name: of_request.name.clone() };
             self.changes.tell(change);
+            self.show(&held);
         }
-        Some(way.attempts)
+        Some(attempts)
     }
 
-    /// Begins an attempt: which request the message is about, and which of its destinations are over. None when it is not
-    /// held any more, is settled, or is being sent already.
-    fn begin(&self, key: &Key, lane: &Lane) -> Option<(String, String, HashSet<u64>)> {
+    /// Begins an attempt. None when the message is not held any more, is settled, or is being sent already.
+    fn begin(&self, key: &Key, lane: &Lane) -> Option<Begun> {
         let mut held = self.held();
         let of_request = held.get_mut(&key.uid)?;
         let way = of_request.messages.get_mut(&key.id)?.ways.get_mut(lane)?;
@@ -210,7 +230,8 @@ impl Outbox {
             return None;
         }
         way.busy = true;
-        Some((of_request.namespace.clone(), of_request.name.clone(), way.over.clone()))
+        let (namespace, name) = (of_request.namespace.clone(), of_request.name.clone());
+        Some(Begun { namespace, name, over: way.over.clone(), attempts: way.attempts })
     }
 
     fn holds(&self, key: &Key) -> bool {
@@ -222,22 +243,16 @@ impl Outbox {
     }
 }
 
-/// Whether a message asks somebody to decide.
-const fn asks(kind: MessageKind) -> bool {
-    matches!(kind, MessageKind::ApprovalAsked | MessageKind::InternalApprovalAsked)
-}
+/// What a question says that nobody is asked.
+const NOBODY: &str = "nobody who may decide has an e-mail address: set notifications.email.addresses in the LockboxSettings, or spec.notification in the RoleAssignment";
 
-fn nobody() -> Way {
-    Way {
-        destinations: 1,
-        given_up: 1,
-        settled: true,
-        trouble: Some(
-            "nobody who may decide has an e-mail address: set it in notifications.email.addresses of the LockboxSettings, or in spec.notification of the RoleAssignment"
-                .into(),
-        ),
-        ..Way::default()
-    }
+/// Whether a question goes to somebody who decides, and not only to those who are told of it. What asks nothing is no
+/// question.
+fn is_anybody_asked(kind: MessageKind, recipients: &[Recipient]) -> bool {
+    let asks = matches!(kind, MessageKind::ApprovalAsked | MessageKind::InternalApprovalAsked);
+    let decides =
+        |recipient: &Recipient| matches!(recipient.audience, Audience::Approvers | Audience::InternalApprovers);
+    !asks || recipients.iter().any(decides)
 }
 
 impl Kept {
@@ -248,7 +263,7 @@ impl Kept {
             kind: self.message.kind,
             since: self.since,
             delivered: sum(|way| way.over.len().saturating_sub(way.refused)),
-            failed: sum(|way| way.refused + way.given_up),
+            failed: sum(|way| way.refused),
             destinations: sum(|way| way.destinations),
             trouble: self.ways.values().find_map(|way| way.trouble.clone()),
         }

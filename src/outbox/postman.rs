@@ -22,7 +22,7 @@ impl Postman {
 
     async fn send(&self, parcel: &Parcel<'_>, to: &Recipient) -> Outcome {
         let Some(smtp) = &self.smtp else {
-            return Outcome::Never { words: "this installation has no mail server".into() };
+            return nowhere("this installation has no mail server");
         };
         let made = letter(&parcel.scene(), to.audience);
         tell(parcel, made.trouble.as_deref());
@@ -40,7 +40,7 @@ impl Postman {
     async fn call(&self, parcel: &Parcel<'_>, name: &str) -> Outcome {
         let webhooks = parcel.settings.notifications.iter().flat_map(|rules| &rules.webhooks);
         let Some(webhook) = webhooks.into_iter().find(|webhook| webhook.name == name) else {
-            return Outcome::Never { words: "the settings name no such webhook".into() };
+            return nowhere("the settings name no such webhook");
         };
         let made = event(&parcel.scene(), webhook);
         tell(parcel, made.trouble.as_deref());
@@ -87,13 +87,40 @@ const fn of_the_server(step: DeliveryStep) -> bool {
     !matches!(step, DeliveryStep::Recipient | DeliveryStep::Content | DeliveryStep::Status)
 }
 
+fn nowhere(words: &str) -> Outcome {
+    Outcome::Never { words: words.into(), shown: words.into() }
+}
+
 fn outcome(sent: Sent, of_the_lane: impl FnOnce(DeliveryStep) -> bool) -> Outcome {
-    let words = |trouble: &Trouble| trouble.to_string();
     match sent {
         Sent::Delivered => Outcome::Delivered,
-        Sent::Later(trouble) => {
-            Outcome::Later { words: words(&trouble), lane: of_the_lane(trouble.step), after: trouble.after }
-        }
-        Sent::Never(trouble) => Outcome::Never { words: words(&trouble) },
+        Sent::Later(trouble) => Outcome::Later {
+            words: trouble.to_string(),
+            lane: of_the_lane(trouble.step),
+            after: trouble.after,
+            uncertain: trouble.uncertain,
+            shown: shown(&trouble),
+        },
+        Sent::Never(trouble) => Outcome::Never { words: trouble.to_string(), shown: shown(&trouble) },
+    }
+}
+
+/// The step that failed, and the code that the other side gave. Its words can hold addresses and hosts of the customer's,
+/// and are for the log.
+fn shown(trouble: &Trouble) -> String {
+    let code: String = trouble.words.chars().take_while(char::is_ascii_digit).take(3).collect();
+    if code.len() == 3 { format!("{} {code}", trouble.step) } else { trouble.step.to_string() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_shows_the_step_and_the_code_and_no_words() {
+        let shown = |step, words: &str| shown(&Trouble::new(step, words));
+        assert_eq!(shown(DeliveryStep::Recipient, "550 no such user <soc@contoso.example>"), "recipient 550");
+        assert_eq!(shown(DeliveryStep::Status, "503 Service Unavailable at 10.1.2.3"), "status 503");
+        assert_eq!(shown(DeliveryStep::Connect, "10.1.2.3:25: connection refused"), "connect");
     }
 }

@@ -2,20 +2,20 @@
 //! take down what came of it.
 
 use std::{
-    collections::{BTreeSet, HashSet},
+    collections::BTreeSet,
     hash::{BuildHasher as _, BuildHasherDefault, DefaultHasher, RandomState},
     sync::Arc,
     time::Duration,
 };
 
 use futures::{StreamExt as _, future::BoxFuture, stream::FuturesUnordered};
-use lockbox_api::{LockboxRequest, LockboxSettingsSpec, RoleAssignment};
+use lockbox_api::{Audience, LockboxRequest, LockboxSettingsSpec, RoleAssignment};
 use lockbox_lifecycle::{
     Message, Recipient, notifications,
     text::{clip_bytes, one_line},
 };
 
-use super::{Key, Lane, Outbox, WORDS, lane::Queue};
+use super::{Begun, Key, Lane, NOBODY, Outbox, WORDS, Way, is_anybody_asked, lane::Queue};
 use crate::{
     controller::Context,
     metrics::{Channel, Told},
@@ -23,6 +23,8 @@ use crate::{
 
 /// Messages that are sent at the same time on one lane.
 const AT_ONCE: usize = 4;
+/// Letters of one message in a row; then other messages have their turn, and the request is read again.
+const A_TURN: usize = 16;
 /// The first wait after a destination did not take a message, and the longest.
 const FIRST: Duration = Duration::from_secs(2);
 const LONGEST: Duration = Duration::from_mins(5);
@@ -40,11 +42,17 @@ pub enum Outcome {
         lane: bool,
         /// When it asked to be tried again.
         after: Option<Duration>,
+        /// The whole message was handed over, and no answer came: it may have arrived.
+        uncertain: bool,
+        /// What the request shows of it.
+        shown: String,
     },
     /// It refuses the message for good.
     Never {
         /// Its words.
         words: String,
+        /// What the request shows of it: the provider's people read requests, and no words of the customer's servers.
+        shown: String,
     },
 }
 
@@ -104,6 +112,8 @@ enum Left {
     Nothing,
     /// Nothing: there was nobody to send to.
     Idle,
+    /// The next destinations of the same message: others have their turn first.
+    More,
     /// Some destination was in trouble.
     Some(Option<Duration>),
     /// The lane is in trouble.
@@ -117,27 +127,32 @@ impl Worker {
     async fn serve(self: Arc<Self>, lane: Lane, queue: Arc<Queue>) {
         loop {
             let key = queue.next().await;
-            let Some((namespace, name, over)) = self.outbox.begin(&key, &lane) else { continue };
-            let left = self.attempt(&lane, &key, &namespace, &name, over).await.unwrap_or(Left::Some(None));
-            let again = !matches!(left, Left::Nothing | Left::Idle);
+            let Some(begun) = self.outbox.begin(&key, &lane) else { continue };
+            let left = self.attempt(&lane, &key, &begun).await.unwrap_or(Left::Some(None));
+            let counts = matches!(left, Left::Some(_) | Left::Lane(_));
             let attempts = self.outbox.note(&key, &lane, |way| {
                 way.busy = false;
-                way.attempts = way.attempts.saturating_add(1);
+                way.attempts = way.attempts.saturating_add(u32::from(counts));
             });
-            if matches!(left, Left::Nothing) {
+            if matches!(left, Left::Nothing | Left::More) {
                 queue.works();
             }
-            let Some(attempts) = attempts.filter(|_| again) else { continue };
+            let Some(attempts) = attempts else { continue };
+            // Whoever asks to be called at once is called no sooner than others in trouble.
             match left {
+                Left::Nothing | Left::Idle => {}
+                Left::More => queue.push(key, Duration::ZERO),
+                Left::Some(after) => {
+                    let wait = self.wait(&key, attempts);
+                    queue.push(key, after.map_or(wait, |after| after.max(wait)));
+                }
                 Left::Lane(after) => {
-                    queue.rest(|troubles| after.unwrap_or_else(|| self.wait(&key, troubles)));
+                    queue.rest(|troubles| {
+                        let wait = self.wait(&key, troubles);
+                        after.map_or(wait, |after| after.max(wait))
+                    });
                     queue.push(key, Duration::ZERO);
                 }
-                Left::Some(after) => {
-                    let wait = after.unwrap_or_else(|| self.wait(&key, attempts));
-                    queue.push(key, wait);
-                }
-                Left::Nothing | Left::Idle => {}
             }
         }
     }
@@ -149,15 +164,8 @@ impl Worker {
         wait + (wait / 4) * spread / 256
     }
 
-    async fn attempt(
-        &self,
-        lane: &Lane,
-        key: &Key,
-        namespace: &str,
-        name: &str,
-        over: HashSet<u64>,
-    ) -> Result<Left, Unread> {
-        let request = self.context.cluster.read_request(namespace, name).await.map_err(|_| Unread)?;
+    async fn attempt(&self, lane: &Lane, key: &Key, begun: &Begun) -> Result<Left, Unread> {
+        let request = self.context.cluster.read_request(&begun.namespace, &begun.name).await.map_err(|_| Unread)?;
         let Some(request) = request.filter(|request| request.metadata.uid.as_ref() == Some(&key.uid)) else {
             self.outbox.forget(&key.uid);
             return Ok(Left::Idle);
@@ -169,51 +177,50 @@ impl Worker {
         // may also be behind.
         let Some(message) = due.iter().find(|message| message.id == key.id) else { return Ok(Left::Some(None)) };
         let parcel = Parcel { request: &request, message, settings };
-        let left = match lane {
-            Lane::Mail => self.mail(&parcel, key, &over).await,
+        Ok(match lane {
+            Lane::Mail => self.mail(&parcel, key, begun).await,
             Lane::Webhook(name) => self.post(&parcel, key, name).await,
-        };
-        // It was tried at least once, and its time is over.
-        if self.context.proofs.now() >= message.until && matches!(left, Left::Some(_) | Left::Lane(_)) {
-            self.outbox.note(key, lane, |way| {
-                way.given_up = way.destinations.saturating_sub(way.over.len());
-                way.settled = true;
-            });
-            return Ok(Left::Idle);
-        }
-        Ok(left)
+        })
     }
 
-    async fn mail(&self, parcel: &Parcel<'_>, key: &Key, over: &HashSet<u64>) -> Left {
+    async fn mail(&self, parcel: &Parcel<'_>, key: &Key, begun: &Begun) -> Left {
         let assignments: Vec<RoleAssignment> =
             self.context.assignments.state().iter().filter_map(|guarded| guarded.0.as_ref().ok().cloned()).collect();
-        let recipients = notifications::recipients(parcel.message, parcel.request, parcel.settings, &assignments);
-        let (count, mut left) = (recipients.len(), Left::Nothing);
-        for recipient in recipients {
-            let digest = digest(&recipient.address);
-            if over.contains(&digest) {
-                continue;
+        let mut recipients = notifications::recipients(parcel.message, parcel.request, parcel.settings, &assignments);
+        let (count, asked) = (recipients.len(), is_anybody_asked(parcel.message.kind, &recipients));
+        recipients.retain(|recipient| !begun.over.contains(&digest(&recipient.address)));
+        // The customer comes first; and who is in the way of the others at one attempt is the last at the next.
+        recipients.sort_by_key(|recipient| recipient.audience == Audience::Requester);
+        let first = usize::try_from(begun.attempts).unwrap_or_default() % recipients.len().max(1);
+        recipients.rotate_left(first);
+        let mut left = Left::Nothing;
+        for (number, recipient) in recipients.iter().enumerate() {
+            if number >= A_TURN {
+                return Left::More;
             }
             // A decision may have come while others were written to.
             if !self.outbox.holds(key) {
                 return Left::Idle;
             }
-            let outcome = self.carrier.mail(parcel, &recipient).await;
+            let outcome = self.carrier.mail(parcel, recipient).await;
             self.count(Channel::Mail, &outcome);
             tell(key, &recipient.address, &outcome);
-            match self.take_down(key, &Lane::Mail, digest, &recipient.address, outcome) {
-                Left::Nothing | Left::Idle => {}
+            let whom = recipient.audience.to_string();
+            match self.take_down(key, &Lane::Mail, digest(&recipient.address), &whom, outcome) {
+                Left::Nothing | Left::Idle | Left::More => {}
                 Left::Lane(after) => return Left::Lane(after),
                 Left::Some(after) => left = Left::Some(after),
             }
         }
-        if matches!(left, Left::Nothing) {
-            self.outbox.note(key, &Lane::Mail, |way| {
-                way.destinations = count.max(way.over.len());
-                way.settled = true;
-            });
-        }
-        left
+        self.outbox.note(key, &Lane::Mail, |way| {
+            way.destinations = count.max(way.over.len()) + usize::from(!asked);
+            if !asked {
+                way.trouble = Some(NOBODY.into());
+            }
+            way.settled = asked && matches!(left, Left::Nothing);
+        });
+        // An address may still be added.
+        if asked || !matches!(left, Left::Nothing) { left } else { Left::Some(None) }
     }
 
     async fn post(&self, parcel: &Parcel<'_>, key: &Key, name: &str) -> Left {
@@ -239,11 +246,16 @@ impl Worker {
             Outcome::Never { .. } => Told::Failed,
         };
         self.outbox.metrics.told(channel, told);
-        self.outbox.metrics.on_their_way(self.outbox.waiting());
     }
 
     fn take_down(&self, key: &Key, lane: &Lane, digest: u64, whom: &str, outcome: Outcome) -> Left {
-        let said = |words: &str| clip_bytes(&format!("{whom}: {}", one_line(words)), WORDS);
+        let said = |shown: &str| clip_bytes(&format!("{whom}: {}", one_line(shown)), WORDS);
+        let refused = |way: &mut Way, shown: String| {
+            if way.over.insert(digest) {
+                way.refused += 1;
+            }
+            way.trouble = Some(shown);
+        };
         match outcome {
             Outcome::Delivered => {
                 self.outbox.note(key, lane, |way| {
@@ -254,18 +266,26 @@ impl Worker {
                 });
                 Left::Nothing
             }
-            Outcome::Never { words } => {
-                self.outbox.note(key, lane, |way| {
-                    if way.over.insert(digest) {
-                        way.refused += 1;
-                    }
-                    way.trouble = Some(said(&words));
-                });
+            Outcome::Never { shown, .. } => {
+                self.outbox.note(key, lane, |way| refused(way, said(&shown)));
                 Left::Nothing
             }
-            Outcome::Later { words, lane: whole, after } => {
-                self.outbox.note(key, lane, |way| way.trouble = Some(said(&words)));
-                if whole { Left::Lane(after) } else { Left::Some(after) }
+            Outcome::Later { lane: whole, after, uncertain, shown, .. } => {
+                let mut over = false;
+                self.outbox.note(key, lane, |way| {
+                    // Once more, in case it got lost; then it was sent as often as it may be.
+                    over = uncertain && !way.unanswered.insert(digest);
+                    if over {
+                        refused(way, said("sent twice, and never answered: it may have arrived"));
+                    } else {
+                        way.trouble = Some(said(&shown));
+                    }
+                });
+                match (over, whole) {
+                    (true, _) => Left::Nothing,
+                    (false, true) => Left::Lane(after),
+                    (false, false) => Left::Some(after),
+                }
             }
         }
     }
@@ -277,7 +297,7 @@ fn tell(key: &Key, to: &str, outcome: &Outcome) {
         Outcome::Later { words, .. } => {
             tracing::warn!(request = key.uid, message = key.id, to, words, "not delivered yet; will be tried again");
         }
-        Outcome::Never { words } => {
+        Outcome::Never { words, .. } => {
             tracing::error!(request = key.uid, message = key.id, to, words, "cannot be delivered");
         }
     }

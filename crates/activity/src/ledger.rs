@@ -134,6 +134,14 @@ impl Ledger {
         self.changed.remove(uid);
     }
 
+    /// Follows the requests of these UIDs alone.
+    pub fn keep(&mut self, known: impl Fn(&str) -> bool) {
+        let gone: Vec<String> = self.accounts.keys().filter(|uid| !known(uid)).cloned().collect();
+        for uid in gone {
+            self.forget(&uid);
+        }
+    }
+
     fn forget_old(&mut self) {
         let Some(now) = self.stream.until else { return };
         let old: Vec<String> = self

@@ -21,7 +21,7 @@ use crate::{
     text::{clip, clip_bytes, one_line},
 };
 
-/// Recipients of one message at most. More are left out, and the record says so.
+/// Recipients of one message at most: a bound against settings that are out of hand.
 pub const MOST_RECIPIENTS: usize = 512;
 /// A message that waits longer than this is recorded as waiting.
 const SAID_AFTER: chrono::TimeDelta = chrono::TimeDelta::seconds(60);
@@ -317,14 +317,23 @@ pub fn is_address(name: &str) -> bool {
 
 /// The messages to hand over to the outbox; none when it holds just these, or nobody can be told.
 pub(crate) fn to_tell(facts: &Facts<'_>, now: Moment) -> Option<Vec<Message>> {
-    if facts.channels == Channels::default() {
-        return None;
-    }
-    // What cannot be read ends nothing: what was handed over stays.
-    let due = due(facts.request, facts.settings.known()?, now);
+    let due = due_now(facts, now)?;
     let held: BTreeSet<_> = facts.deliveries.iter().map(|delivery| delivery.id.as_str()).collect();
     let wanted: BTreeSet<_> = due.iter().map(|message| message.id.as_str()).collect();
     (held != wanted).then_some(due)
+}
+
+/// What there is to tell; none when nobody can be told, or nobody knows: what cannot be read ends nothing, and what was
+/// handed over stays.
+fn due_now(facts: &Facts<'_>, now: Moment) -> Option<Vec<Message>> {
+    if facts.channels == Channels::default() {
+        return None;
+    }
+    match facts.settings {
+        SettingsView::Known(settings) => Some(due(facts.request, settings, now)),
+        SettingsView::Missing => Some(vec![]),
+        SettingsView::Unreadable(_) => None,
+    }
 }
 
 /// Whether nothing is left to tell: then a request that has ended can be closed. With settings that cannot be read,
@@ -337,39 +346,87 @@ pub(crate) fn all_is_told(facts: &Facts<'_>) -> bool {
 /// What a status records of its messages from now on; returns whether anything. It waits until each is settled or has
 /// waited for a while, so that messages of one moment are one write.
 pub(crate) fn record(facts: &Facts<'_>, status: &mut LockboxRequestStatus, now: Moment) -> bool {
+    let lapsed = record_lapsed(facts, status, now);
     if facts.deliveries.iter().any(|delivery| is_young(delivery, now)) {
-        return false;
+        return lapsed;
     }
-    let mut changed = false;
+    let due = due_now(facts, now).unwrap_or_default();
+    let mut changed = lapsed;
     for delivery in facts.deliveries.iter().filter(|delivery| delivery.destinations > 0) {
-        let state = delivery.state();
-        let before = status.notifications.iter().position(|told| told.id == delivery.id);
-        if before.and_then(|at| status.notifications.get(at)).is_some_and(|told| told.state == state) {
-            continue;
-        }
-        changed = true;
-        let count = |number: usize| i32::try_from(number).unwrap_or(i32::MAX);
-        let told = Notification {
-            id: clip(&delivery.id, 40),
-            kind: delivery.kind,
-            state,
-            at: now,
-            delivered: count(delivery.delivered),
-            destinations: count(delivery.destinations),
-            // In bytes: the words are the other side's.
-            message: delivery.trouble.as_deref().map(|words| clip_bytes(&one_line(words), 256)),
-        };
-        if state == DeliveryState::Failed {
-            give_up(facts.uid(), status, &told, now);
-        }
-        match before.and_then(|at| status.notifications.get_mut(at)) {
-            Some(old) => *old = told,
-            None => status.notifications.push(told),
-        }
+        let Some(message) = due.iter().find(|message| message.id == delivery.id) else { continue };
+        // What was tried for long enough is given up by the clock, whether or not its turn comes once more.
+        let over = now >= message.until && !delivery.is_settled() && now >= delivery.since + SAID_AFTER;
+        let state = if over { DeliveryState::Failed } else { delivery.state() };
+        changed |= set(facts, status, delivery, state, delivery.trouble.as_deref(), now);
     }
     let surplus = status.notifications.len().saturating_sub(MOST_RECORDED);
     status.notifications.drain(..surplus);
     changed
+}
+
+/// What stopped being true before it arrived is not sent any more. Where it was said to wait, or was in trouble, it has
+/// failed, and the request says so.
+fn record_lapsed(facts: &Facts<'_>, status: &mut LockboxRequestStatus, now: Moment) -> bool {
+    let Some(due) = due_now(facts, now) else { return false };
+    let lapsed = |id: &str| due.iter().all(|message| message.id != id);
+    let words = "it stopped being true before it arrived";
+    let mut changed = false;
+    for delivery in facts.deliveries.iter().filter(|delivery| lapsed(&delivery.id) && !delivery.is_settled()) {
+        if delivery.trouble.is_some() && delivery.destinations > 0 {
+            changed |= set(facts, status, delivery, DeliveryState::Failed, Some(words), now);
+        }
+    }
+    let waiting: Vec<_> = status
+        .notifications
+        .iter()
+        .filter(|told| told.state == DeliveryState::Waiting && lapsed(&told.id))
+        .map(|told| Delivery {
+            id: told.id.clone(),
+            kind: told.kind,
+            since: told.at,
+            delivered: usize::try_from(told.delivered).unwrap_or_default(),
+            failed: 0,
+            destinations: usize::try_from(told.destinations).unwrap_or_default(),
+            trouble: None,
+        })
+        .collect();
+    for delivery in &waiting {
+        changed |= set(facts, status, delivery, DeliveryState::Failed, Some(words), now);
+    }
+    changed
+}
+
+/// Records the state of a message, once; giving up is an entry of the history. Returns whether it is new.
+fn set(
+    facts: &Facts<'_>,
+    status: &mut LockboxRequestStatus,
+    delivery: &Delivery,
+    state: DeliveryState,
+    words: Option<&str>,
+    now: Moment,
+) -> bool {
+    let before = status.notifications.iter().position(|told| told.id == delivery.id);
+    if before.and_then(|at| status.notifications.get(at)).is_some_and(|told| told.state == state) {
+        return false;
+    }
+    let count = |number: usize| i32::try_from(number).unwrap_or(i32::MAX);
+    let told = Notification {
+        id: clip(&delivery.id, 40),
+        kind: delivery.kind,
+        state,
+        at: now,
+        delivered: count(delivery.delivered),
+        destinations: count(delivery.destinations),
+        message: words.map(|words| clip_bytes(&one_line(words), 256)),
+    };
+    if state == DeliveryState::Failed {
+        give_up(facts.uid(), status, &told, now);
+    }
+    match before.and_then(|at| status.notifications.get_mut(at)) {
+        Some(old) => *old = told,
+        None => status.notifications.push(told),
+    }
+    true
 }
 
 /// Not settled, and not said yet.
@@ -377,10 +434,16 @@ fn is_young(delivery: &Delivery, now: Moment) -> bool {
     !delivery.is_settled() && now < delivery.since + SAID_AFTER
 }
 
-/// When to look again for the sake of messages: at the next reminder, and when one has waited for long enough to say so.
+/// When to look again for the sake of messages: at the next reminder, when one has waited for long enough to say so, and when
+/// it is given up.
 pub(crate) fn wake(facts: &Facts<'_>, now: Moment) -> Option<Moment> {
-    let young = facts.deliveries.iter().filter(|delivery| is_young(delivery, now));
-    young.map(|delivery| delivery.since + SAID_AFTER).chain(next_reminder(facts, now)).min()
+    let open = || facts.deliveries.iter().filter(|delivery| !delivery.is_settled());
+    let said = open().map(|delivery| delivery.since + SAID_AFTER);
+    let given_up = due_now(facts, now)
+        .unwrap_or_default()
+        .into_iter()
+        .filter_map(|message| open().any(|delivery| delivery.id == message.id).then_some(message.until));
+    said.chain(given_up).filter(|at| *at > now).chain(next_reminder(facts, now)).min()
 }
 
 fn give_up(uid: &str, status: &mut LockboxRequestStatus, told: &Notification, now: Moment) {

@@ -208,7 +208,9 @@ pub(crate) fn lead(scene: &Scene<'_>, side: Side) -> String {
             }
         }
         MessageKind::AccessFailed => {
-            format!("{request} was approved, but access could not be granted. Nobody has access by it.")
+            format!(
+                "{request} was approved, but Lockbox could not grant the access, or could not keep it. Nobody has access by it now."
+            )
         }
         MessageKind::EndOverdue if mine => format!(
             "Your {what} should have ended, and has not: Lockbox could not remove it. Please stop using it. Lockbox keeps trying."

@@ -82,9 +82,9 @@ pub(super) fn last(facts: &Facts<'_>, status: &LockboxRequestStatus, now: Moment
     Some(Step::Write(Box::new(status)))
 }
 
-/// Whether there was an access, which has ended.
+/// Whether there was an access, or may have been one that was made and never recorded, and it has ended.
 fn is_over(status: &LockboxRequestStatus) -> bool {
-    matches!(status.phase, Some(Phase::Completed | Phase::Revoked)) && status.approved_at.is_some()
+    matches!(status.phase, Some(Phase::Completed | Phase::Revoked | Phase::Failed)) && status.approved_at.is_some()
 }
 
 fn recorded_at(seen: &Activity, now: Moment) -> Activity {

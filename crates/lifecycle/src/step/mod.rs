@@ -142,20 +142,21 @@ fn settle(facts: &Facts<'_>, mut status: LockboxRequestStatus, again: Option<Mom
     if let Some(messages) = notifications::to_tell(facts, now) {
         return Step::Do(Action::Tell { messages });
     }
-    Step::Sleep(wake(facts, again.into_iter().chain(notifications::wake(facts, now)).min()))
+    Step::Sleep(wake(facts, again.into_iter().chain(notifications::wake(facts, now)).min(), now))
 }
 
 /// An action keeps failing: the request says so, and waits.
 fn in_trouble(facts: &Facts<'_>, words: &str, now: Moment) -> Step {
     let mut status = facts.status().cloned().unwrap_or_default();
     conditions::degraded(&mut status, words, facts.request.metadata.generation, now);
-    changed(facts, status).unwrap_or_else(|| Step::Sleep(wake(facts, None)))
+    changed(facts, status).unwrap_or_else(|| Step::Sleep(wake(facts, None, now)))
 }
 
-/// The next deadline, or the moment at which to try again, whichever comes first.
-fn wake(facts: &Facts<'_>, again: Option<Moment>) -> Option<Moment> {
+/// The next deadline, or the moment at which to try again, whichever comes first. A deadline that has passed is what is being
+/// worked on: then trying again alone counts, or it would be tried without a pause.
+fn wake(facts: &Facts<'_>, again: Option<Moment>, now: Moment) -> Option<Moment> {
     let deadline = facts.status().filter(|_| !facts.phase().is_terminal()).and_then(|status| status.until);
-    deadline.into_iter().chain(again).min()
+    deadline.into_iter().filter(|deadline| *deadline > now).chain(again).min()
 }
 
 /// The write that brings the stored status to this one; none when it says the same already. What is written along with

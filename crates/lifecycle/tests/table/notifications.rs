@@ -129,6 +129,55 @@ fn giving_up_is_an_entry_of_the_history_and_never_the_end_of_the_request() {
 }
 
 #[test]
+fn what_was_tried_for_long_enough_is_given_up_by_the_clock_and_the_request_wakes_for_it() {
+    let mut world = World::new().telling(json!({"giveUpAfter": "1h", "email": {}}));
+    world.settle();
+    world.deliveries[0].trouble = Some("Approvers: connect".into());
+    world.now += 60;
+    world.settle();
+    assert_eq!(world.status().notifications[0].state, DeliveryState::Waiting);
+    assert_eq!(world.look().wake, Some(at(10 + 3_600)));
+    world.now = 10 + 3_600;
+    world.settle();
+    assert_eq!(world.status().notifications[0].state, DeliveryState::Failed);
+    assert_eq!(world.actions().iter().filter(|action| **action == AuditAction::NotificationFailed).count(), 1);
+    assert!(world.deliveries.is_empty());
+}
+
+#[test]
+fn a_question_that_reached_nobody_before_it_was_over_has_failed_and_does_not_wait_for_ever() {
+    let mut world = pending();
+    world.deliveries[0].trouble = Some("Approvers: connect".into());
+    world.now += 60;
+    world.settle();
+    // As after a crash: nothing is held.
+    world.deliveries.clear();
+    world.now = 10 + FOUR_DAYS;
+    world.settle();
+    world.deliver();
+    world.settle();
+    assert_eq!((world.phase(), world.status().closed), (Phase::Expired, Some(true)));
+    let states: Vec<_> = world.status().notifications.iter().map(|told| (told.kind, told.state)).collect();
+    assert_eq!(
+        states,
+        [(MessageKind::ApprovalAsked, DeliveryState::Failed), (MessageKind::Expired, DeliveryState::Delivered)]
+    );
+    assert!(world.actions().contains(&AuditAction::NotificationFailed));
+    assert_eq!(history::verify(world.history(), UID), Ok(()));
+}
+
+#[test]
+fn a_request_whose_settings_are_gone_is_closed_all_the_same() {
+    let mut world = pending();
+    world.decide(ALICE, json!({"verdict": "Deny"}));
+    world.settle();
+    assert_eq!(world.status().closed, None);
+    world.settings = None;
+    world.settle();
+    assert_eq!(world.status().closed, Some(true));
+}
+
+#[test]
 fn a_finished_request_is_closed_when_its_last_message_is_settled() {
     let mut world = pending();
     world.deliver();
