@@ -105,6 +105,11 @@ impl Error {
         self.status().is_some_and(Status::is_conflict)
     }
 
+    /// The API server, or somebody whom it asked, said no: trying again at once is of no use.
+    pub fn is_refusal(&self) -> bool {
+        self.status().is_some_and(|status| (400..500).contains(&status.code) && status.code != 429)
+    }
+
     fn status(&self) -> Option<&Status> {
         match self {
             Self::Kube { source, .. } => match source.as_ref() {

@@ -240,6 +240,13 @@ impl Requests {
                         let was_there = was_there || view.outcomes.grant == GrantView::Present;
                         (view.outcomes.grant, view.outcomes.not_ended) = (GrantView::Ended { was_there }, None);
                     }
+                    // An answer that did not come says nothing yet about the deletion.
+                    Err(error)
+                        if !error.is_refusal()
+                            && self.shared.retries.count(&key(&view.request.metadata)) < SAID_AFTER =>
+                    {
+                        return Err(error);
+                    }
                     Err(error) => {
                         tracing::error!(request = key(&view.request.metadata), %error, "an access was not ended");
                         view.outcomes.not_ended = Some(error.to_string());

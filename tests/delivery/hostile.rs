@@ -26,13 +26,26 @@ async fn send(script: &Script) -> Sent {
 #[tokio::test]
 async fn a_server_that_stops_answering_ends_the_attempt_at_the_step_where_it_stopped() {
     let said = ["220 ready\r\n", HELLO, HELLO, "250 ok\r\n", "250 ok\r\n", "354 go on\r\n"];
-    for (count, step) in
-        ["greeting", "greeting", "greeting", "sender", "recipient", "content", "content"].iter().enumerate()
+    // Whether the message was taken is asked for longer than anything else.
+    for (count, (step, seconds)) in [
+        ("greeting", 1),
+        ("greeting", 1),
+        ("greeting", 1),
+        ("sender", 1),
+        ("recipient", 1),
+        ("content", 1),
+        ("content", 10),
+    ]
+    .iter()
+    .enumerate()
     {
         let mut answers = said[..count].to_vec();
         answers.push(SILENCE);
         let script = Script::start(&answers).await;
-        assert_later(&send(&script).await, DeliveryStep::Timeout, &format!("{step}: no answer within 1 s"));
+        let sent = send(&script).await;
+        assert_later(&sent, DeliveryStep::Timeout, &format!("{step}: no answer within {seconds} s"));
+        let Sent::Later(trouble) = sent else { panic!("{sent:?}") };
+        assert_eq!(trouble.uncertain, count == said.len(), "the whole message was handed over: {trouble:?}");
     }
 }
 

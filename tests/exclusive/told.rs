@@ -290,3 +290,69 @@ fn approvers_are_reminded_before_the_deadline_and_never_of_what_is_decided() {
     let decided = world.wait_until_closed("reminded", "decided");
     assert!(states(&decided).iter().all(|(kind, _)| kind != "Reminder"), "{decided}");
 }
+
+#[test]
+fn five_hundred_recipients_get_it_once_or_twice_although_the_operator_is_killed_in_the_midst() {
+    let told = told(json!({"email": {}}));
+    let world = &told.world;
+    world.subscription("many");
+    let addresses = |kind: &str, owner: usize| -> Vec<String> {
+        (0..8).map(|n| format!("{kind}-{owner}-{n}@many.contoso.example")).collect()
+    };
+    let assignments: Vec<Value> = (0..31)
+        .map(|owner| {
+            json!({
+                "apiVersion": "lockbox.dev/v1alpha1", "kind": "RoleAssignment",
+                "metadata": {"name": format!("owner-{owner}"), "namespace": "many"},
+                "spec": {
+                    "principal": {"kind": "User", "name": format!("owner-{owner}@contoso.example")},
+                    "role": "Owner", "scope": "Subscription",
+                    "notification": {"emails": addresses("own", owner), "alternate": addresses("deputy", owner)},
+                },
+            })
+        })
+        .collect();
+    world
+        .apply_as(&world.ada(), &json!({"apiVersion": "v1", "kind": "List", "items": assignments}).to_string())
+        .unwrap();
+    world.admin(&["wait", "--for=condition=Active=true", "lra", "--all", "-n", "many", "--timeout=60s"]).unwrap();
+    world.create_as(&world.kim(), &request("sr-1").namespace("many").to_string()).unwrap();
+    eventually("some have it", || (told.mailboxes("many").len() > 50).then_some(()));
+    world.kill_operator();
+    told.start_operator();
+    let request = eventually("all have it", || {
+        let request = world.request("many", "sr-1");
+        (states(&request) == all("Delivered", &["ApprovalAsked"])).then_some(request)
+    });
+    assert_eq!(request["status"]["notifications"][0]["destinations"], 31 * 16 + 1);
+    let mailboxes = told.mailboxes("many");
+    assert_eq!(mailboxes.len(), 31 * 16 + 1);
+    let often: Vec<_> = mailboxes.iter().filter(|(_, got)| got.len() > 2).collect();
+    assert!(often.is_empty(), "{often:?}");
+}
+
+#[test]
+fn two_operators_at_once_tell_each_of_everything_once_or_twice() {
+    let told = told(everybody());
+    let world = &told.world;
+    let account = world.cluster.service_account("lockbox-system", "lockbox-operator").unwrap();
+    let (config, secrets) = (told.folder.join("config.yaml"), &told.folder);
+    let flags =
+        ["--notifications-config", config.to_str().unwrap(), "--notifications-secrets", secrets.to_str().unwrap()];
+    let second = Operator::start(&account, world.cluster.data(), &flags);
+    world.subscription("twice");
+    for name in ["sr-1", "sr-2", "sr-3"] {
+        world.create_as(&world.kim(), &request(name).namespace("twice").to_string()).unwrap();
+        world.wait_for_phase("twice", name, "CustomerNotified");
+        eventually("the question is recorded", || (!states(&world.request("twice", name)).is_empty()).then_some(()));
+        world.decide(&world.alice(), "twice", name, "Deny").unwrap();
+        let closed = world.wait_until_closed("twice", name);
+        assert_eq!(states(&closed), all("Delivered", &["ApprovalAsked", "Denied"]));
+    }
+    drop(second);
+    let mailboxes = told.mailboxes("twice");
+    let count = |to: &str| mailboxes[to].len();
+    for (to, messages) in [(ALICE, 6), (SOC, 6), ("kim@phone.example", 3)] {
+        assert!((messages..=2 * messages).contains(&count(to)), "{to}: {:#?}", mailboxes[to]);
+    }
+}
