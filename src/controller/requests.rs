@@ -254,11 +254,15 @@ impl Requests {
                 }
             }
             Action::Tell { messages } => {
-                let guarded = view.settings.as_deref().and_then(|settings| settings.0.as_ref().ok());
-                if let Some(settings) = guarded {
-                    let assignments = self.assignments();
-                    let outbox = &self.shared.outbox;
-                    outbox.hold(&view.request, &settings.spec, &assignments, messages, self.now());
+                let settings = view.settings.as_deref().and_then(|settings| settings.0.as_ref().ok());
+                let outbox = &self.shared.outbox;
+                match settings {
+                    Some(settings) => {
+                        let assignments = self.assignments();
+                        outbox.hold(&view.request, &settings.spec, &assignments, messages, self.now());
+                    }
+                    // Without settings nobody is told anything.
+                    None => outbox.forget(view.request.metadata.uid.as_deref().unwrap_or_default()),
                 }
                 view.deliveries = self.shared.outbox.deliveries(&view.request);
             }
