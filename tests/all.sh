@@ -10,7 +10,7 @@ cargo=${CARGO:-cargo}
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 
-"$cargo" test --locked -p lockbox --test exclusive -- --test-threads=8 >"$log" 2>&1 &
+"$cargo" test --locked -p lockbox --test exclusive -- --test-threads=6 >"$log" 2>&1 &
 exclusive=$!
 trap 'kill "$exclusive" 2>/dev/null; rm -f "$log"; exit 130' INT TERM
 

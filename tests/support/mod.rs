@@ -27,7 +27,7 @@ use operator::Operator;
 use reader::Reader;
 
 /// How long a test waits for anything at most.
-pub const PATIENCE: Duration = Duration::from_mins(1);
+pub const PATIENCE: Duration = Duration::from_mins(2);
 
 pub const KIM: &str = "kim@provider.example";
 pub const ALICE: &str = "alice@contoso.example";
