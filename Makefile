@@ -25,7 +25,7 @@ demo-down:
 # Quick checks first: they say soonest what is wrong.
 test: lint kubernetes
 	$(CARGO) test --workspace --locked --no-run
-	@CARGO="$(CARGO)" tests/all.sh
+	@CARGO="$(CARGO)" tools/test.sh
 
 lint:
 	@command -v $(CARGO) >/dev/null || { echo "cargo is missing: install Rust from rustup.rs" >&2; exit 1; }
