@@ -295,7 +295,9 @@ fn nobody_but_the_api_server_says_what_an_engineer_did() {
     let list = json!({"kind": "EventList", "apiVersion": "audit.k8s.io/v1", "metadata": {}, "items": []}).to_string();
     for wrong in ["wrong", "", &token[1..], &format!("{token}x")] {
         let refused = post(wrong, &list).unwrap_err();
-        assert!(refused.contains("Unauthorized") || refused.contains("logged in"), "{wrong:?}: {refused}");
+        // The endpoint answers before it has read what is posted, and hangs up: the client may see that first.
+        let words = ["Unauthorized", "logged in", "broken pipe", "connection reset"];
+        assert!(words.iter().any(|words| refused.contains(words)), "{wrong:?}: {refused}");
     }
     post(&token, &list).unwrap();
     let log = world.operator_log();
