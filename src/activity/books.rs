@@ -28,9 +28,9 @@ pub struct Books {
 }
 
 impl Books {
-    /// Empty ones. Full records go there, if anywhere.
+    /// Empty ones, from now on. Full records go there, if anywhere.
     pub fn new(records: Option<Records>, metrics: Metrics) -> Self {
-        Self { ledger: Mutex::default(), records, metrics }
+        Self { ledger: Mutex::new(Ledger::listening(chrono::Utc::now())), records, metrics }
     }
 
     /// Follows the access of a request that has one and is not closed, and says what is known of it.

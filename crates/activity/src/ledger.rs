@@ -33,6 +33,8 @@ const KEPT: chrono::TimeDelta = chrono::TimeDelta::minutes(10);
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Stream {
     pub since: Option<Moment>,
+    /// Nobody listened before: what was posted then, and to whom, is not known, however old the first events are.
+    not_before: Option<Moment>,
     pub until: Option<Moment>,
     pub gaps: VecDeque<(Moment, Moment)>,
     /// Batches or lines that could not be read: how many, and how far the stream had come by then.
@@ -65,7 +67,8 @@ impl Stream {
             }
             self.gaps.push_back((until, at));
         }
-        self.since = Some(self.since.map_or(at, |since| since.min(at)));
+        let since = self.since.map_or(at, |since| since.min(at));
+        self.since = Some(self.not_before.map_or(since, |start| start.max(since)));
         self.until = Some(self.until.map_or(at, |until| until.max(at)));
     }
 }
@@ -99,6 +102,11 @@ pub struct Ledger {
 }
 
 impl Ledger {
+    /// For a stream that is listened to from now on; without that, for a log that is read from its beginning.
+    pub fn listening(now: Moment) -> Self {
+        Self { stream: Stream { not_before: Some(now), ..Stream::default() }, ..Self::default() }
+    }
+
     /// Follows the access of a request, if one was approved, from now on; or takes down that it has ended. What its status
     /// has recorded is gone on with. Returns whether it is followed.
     pub fn follow(&mut self, request: &LockboxRequest) -> bool {

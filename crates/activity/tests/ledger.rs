@@ -616,3 +616,17 @@ fn the_report_says_first_whether_the_time_is_covered() {
     assert!(at("by other rights in the same time: 1 call here") < at("left behind (no deletion was seen)"));
     at("kubectl get configmaps/left -n shop -o yaml");
 }
+
+#[test]
+fn who_listens_since_a_moment_claims_nothing_of_the_time_before_however_old_the_first_events_are() {
+    let early = event("10:00:01", |_| {});
+    let coverage = |mut ledger: Ledger| {
+        ledger.follow(&request("u1", "shop", KIM, None));
+        for call in read(&early.to_string(), Format::Auto).unwrap() {
+            ledger.take(&call);
+        }
+        ledger.activity("u1").unwrap().coverage
+    };
+    assert_eq!(coverage(Ledger::default()), Coverage::Covered, "a log is read from its beginning");
+    assert_eq!(coverage(Ledger::listening("2026-11-29T10:00:30Z".parse().unwrap())), Coverage::Partial);
+}
