@@ -62,6 +62,11 @@ pub struct Context {
 }
 
 impl Context {
+    /// All assignments that can be read, as the cache knows them: for the addresses in them.
+    pub fn known_assignments(&self) -> Vec<RoleAssignment> {
+        self.assignments.state().iter().filter_map(|guarded| guarded.0.as_ref().ok().cloned()).collect()
+    }
+
     /// The settings as the cache knows them, which may be late: whoever ends something because they are missing reads
     /// them first.
     pub fn settings(&self) -> Option<Arc<Guarded<LockboxSettings>>> {

@@ -258,7 +258,7 @@ impl Requests {
                 let outbox = &self.shared.outbox;
                 match settings {
                     Some(settings) => {
-                        let assignments = self.assignments();
+                        let assignments = self.shared.known_assignments();
                         outbox.hold(&view.request, &settings.spec, &assignments, messages, self.now());
                     }
                     // Without settings nobody is told anything.
@@ -337,11 +337,6 @@ impl Requests {
         } else {
             self.memory.remember_version(&view.request);
         }
-    }
-
-    /// All assignments, as the cache knows them: for the addresses in them.
-    fn assignments(&self) -> Vec<RoleAssignment> {
-        self.shared.assignments.state().iter().filter_map(|guarded| guarded.0.as_ref().ok().cloned()).collect()
     }
 
     fn forget(&self, request: &LockboxRequest) {

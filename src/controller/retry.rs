@@ -32,6 +32,14 @@ struct Failures {
     last: Instant,
 }
 
+/// The wait after so many failures: doubled each time, and up to a quarter more by chance, so that many that failed together
+/// do not try together.
+pub fn backoff(first: Duration, longest: Duration, failures: u32, chance: u64) -> Duration {
+    let wait = first.saturating_mul(1_u32 << failures.saturating_sub(1).min(16)).min(longest);
+    let spread = u32::try_from(chance % 256).unwrap_or_default();
+    wait + (wait / 4) * spread / 256
+}
+
 impl Retries {
     /// The wait after a conflict, which is nobody's failure.
     pub const fn conflict() -> Duration {
@@ -53,10 +61,7 @@ impl Retries {
         let entry = failures.entry(object.to_owned()).or_insert(Failures { count: 0, last: now });
         *entry = Failures { count: entry.count.saturating_add(1), last: now };
         let count = entry.count;
-        let wait = FIRST.saturating_mul(1_u32 << (count - 1).min(16)).min(LONGEST);
-        // Up to a quarter more, by object and count: many that failed together do not try together again.
-        let spread = u32::try_from(self.random.hash_one((object, count)) % 256).unwrap_or_default();
-        wait + (wait / 4) * spread / 256
+        backoff(FIRST, LONGEST, count, self.random.hash_one((object, count)))
     }
 
     /// Failures of `object` in a row so far.

@@ -9,15 +9,12 @@ use std::{
 };
 
 use futures::{StreamExt as _, future::BoxFuture, stream::FuturesUnordered};
-use lockbox_api::{Audience, LockboxRequest, LockboxSettingsSpec, RoleAssignment};
-use lockbox_lifecycle::{
-    Message, Recipient, notifications,
-    text::{clip_bytes, one_line},
-};
+use lockbox_api::{Audience, LockboxRequest, LockboxSettingsSpec};
+use lockbox_lifecycle::{Message, Recipient, notifications, text::clip_bytes};
 
 use super::{Begun, Key, Lane, NOBODY, Outbox, WORDS, Way, is_anybody_asked, lane::Queue};
 use crate::{
-    controller::Context,
+    controller::{Context, retry::backoff},
     metrics::{Channel, Told},
 };
 
@@ -157,11 +154,9 @@ impl Worker {
         }
     }
 
-    /// Longer each time, with up to a quarter more, so that many do not try together.
+    /// Longer each time.
     fn wait(&self, key: &Key, attempts: u32) -> Duration {
-        let wait = FIRST.saturating_mul(1_u32 << attempts.saturating_sub(1).min(16)).min(LONGEST);
-        let spread = u32::try_from(self.random.hash_one((key, attempts)) % 256).unwrap_or_default();
-        wait + (wait / 4) * spread / 256
+        backoff(FIRST, LONGEST, attempts, self.random.hash_one((key, attempts)))
     }
 
     async fn attempt(&self, lane: &Lane, key: &Key, begun: &Begun) -> Result<Left, Unread> {
@@ -184,8 +179,7 @@ impl Worker {
     }
 
     async fn mail(&self, parcel: &Parcel<'_>, key: &Key, begun: &Begun) -> Left {
-        let assignments: Vec<RoleAssignment> =
-            self.context.assignments.state().iter().filter_map(|guarded| guarded.0.as_ref().ok().cloned()).collect();
+        let assignments = self.context.known_assignments();
         let mut recipients = notifications::recipients(parcel.message, parcel.request, parcel.settings, &assignments);
         let (count, asked) = (recipients.len(), is_anybody_asked(parcel.message.kind, &recipients));
         recipients.retain(|recipient| !begun.over.contains(&digest(&recipient.address)));
@@ -249,7 +243,7 @@ impl Worker {
     }
 
     fn take_down(&self, key: &Key, lane: &Lane, digest: u64, whom: &str, outcome: Outcome) -> Left {
-        let said = |shown: &str| clip_bytes(&format!("{whom}: {}", one_line(shown)), WORDS);
+        let said = |shown: &str| clip_bytes(&format!("{whom}: {shown}"), WORDS);
         let refused = |way: &mut Way, shown: String| {
             if way.over.insert(digest) {
                 way.refused += 1;

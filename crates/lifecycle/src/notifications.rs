@@ -131,11 +131,10 @@ fn told(entry: &Entry) -> Option<(MessageKind, &'static [Audience])> {
 }
 
 /// Whether it is still true, and still of use: nobody is asked or reminded of what is decided.
-fn holds(kind: MessageKind, phase: Phase, asked: Phase) -> bool {
+fn holds(kind: MessageKind, phase: Phase) -> bool {
     match kind {
         MessageKind::InternalApprovalAsked => phase == Phase::AwaitingInternalApproval,
         MessageKind::ApprovalAsked => phase == Phase::CustomerNotified,
-        MessageKind::Reminder => phase == asked,
         MessageKind::EndOverdue => !phase.is_terminal(),
         _ => true,
     }
@@ -149,7 +148,7 @@ pub fn due(request: &LockboxRequest, settings: &LockboxSettingsSpec, now: Moment
         |id: &str| status.notifications.iter().any(|told| told.id == id && told.state != DeliveryState::Waiting);
     let of_entries = status.history.iter().filter_map(|entry| {
         let (kind, audiences) = told(entry)?;
-        holds(kind, phase, phase).then(|| (format!("{:04}", entry.sequence), kind, entry.at, audiences))
+        holds(kind, phase).then(|| (format!("{:04}", entry.sequence), kind, entry.at, audiences))
     });
     let reminder = latest_reminder(status, rules, now).map(|(id, at)| {
         let audiences: &'static [Audience] = match phase {
@@ -346,12 +345,11 @@ pub(crate) fn all_is_told(facts: &Facts<'_>) -> bool {
 /// What a status records of its messages from now on; returns whether anything. It waits until each is settled or has
 /// waited for a while, so that messages of one moment are one write.
 pub(crate) fn record(facts: &Facts<'_>, status: &mut LockboxRequestStatus, now: Moment) -> bool {
-    let lapsed = record_lapsed(facts, status, now);
+    let Some(due) = due_now(facts, now) else { return false };
+    let mut changed = record_lapsed(facts, &due, status, now);
     if facts.deliveries.iter().any(|delivery| is_young(delivery, now)) {
-        return lapsed;
+        return changed;
     }
-    let due = due_now(facts, now).unwrap_or_default();
-    let mut changed = lapsed;
     for delivery in facts.deliveries.iter().filter(|delivery| delivery.destinations > 0) {
         let Some(message) = due.iter().find(|message| message.id == delivery.id) else { continue };
         // What was tried for long enough is given up by the clock, whether or not its turn comes once more.
@@ -366,8 +364,7 @@ pub(crate) fn record(facts: &Facts<'_>, status: &mut LockboxRequestStatus, now: 
 
 /// What stopped being true before it arrived is not sent any more. Where it was said to wait, or was in trouble, it has
 /// failed, and the request says so.
-fn record_lapsed(facts: &Facts<'_>, status: &mut LockboxRequestStatus, now: Moment) -> bool {
-    let Some(due) = due_now(facts, now) else { return false };
+fn record_lapsed(facts: &Facts<'_>, due: &[Message], status: &mut LockboxRequestStatus, now: Moment) -> bool {
     let lapsed = |id: &str| due.iter().all(|message| message.id != id);
     let words = "it stopped being true before it arrived";
     let mut changed = false;
@@ -437,12 +434,12 @@ fn is_young(delivery: &Delivery, now: Moment) -> bool {
 /// When to look again for the sake of messages: at the next reminder, when one has waited for long enough to say so, and when
 /// it is given up.
 pub(crate) fn wake(facts: &Facts<'_>, now: Moment) -> Option<Moment> {
-    let open = || facts.deliveries.iter().filter(|delivery| !delivery.is_settled());
-    let said = open().map(|delivery| delivery.since + SAID_AFTER);
-    let given_up = due_now(facts, now)
-        .unwrap_or_default()
-        .into_iter()
-        .filter_map(|message| open().any(|delivery| delivery.id == message.id).then_some(message.until));
+    let open: Vec<_> = facts.deliveries.iter().filter(|delivery| !delivery.is_settled()).collect();
+    let said = open.iter().map(|delivery| delivery.since + SAID_AFTER);
+    // At rest nothing is open: then what is due need not be looked for.
+    let due = if open.is_empty() { vec![] } else { due_now(facts, now).unwrap_or_default() };
+    let given_up = due.iter().filter(|message| open.iter().any(|delivery| delivery.id == message.id));
+    let given_up = given_up.map(|message| message.until);
     said.chain(given_up).filter(|at| *at > now).chain(next_reminder(facts, now)).min()
 }
 
