@@ -3,7 +3,7 @@
 #   make demo         the main job on a real cluster of its own (CLUSTER=current: on that of your kubeconfig)
 #   make demo-down    ends it, and leaves nothing behind
 #   make test         every check and every test
-#   make mutants      breaks the lifecycle in some 900 ways and lets the tests notice (needs cargo-mutants; over an hour)
+#   make mutants      breaks the lifecycle in some 1,500 ways and lets the tests notice (needs cargo-mutants; over an hour)
 
 # What is built besides Rust code (etcd, kube-apiserver, kubectl, helm…) is kept in a cache outside the checkout:
 # $LOCKBOX_CACHE, or lockbox in $XDG_CACHE_HOME or ~/.cache.
@@ -48,4 +48,4 @@ crds:
 # Results go into mutants.out; what survives is a missing test, or is listed with its reason in .cargo/mutants.toml.
 mutants:
 	@command -v cargo-mutants >/dev/null || { echo "cargo-mutants is missing: cargo install --locked cargo-mutants" >&2; exit 1; }
-	PROPTEST_CASES=64 $(CARGO) mutants --colors never
+	PROPTEST_CASES=64 $(CARGO) mutants --package lockbox-lifecycle --colors never

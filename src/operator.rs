@@ -103,6 +103,7 @@ pub async fn run(client: Client, config: Config, stop: impl Future<Output = ()>)
         settings: watches.settings.clone(),
         assignments: watches.assignments.clone(),
         requests: watches.requests.clone(),
+        levels: watches.levels.clone(),
         retries: Retries::default(),
         proofs: CurrentProofs::new(watches.changes.clone()),
         troubles: Troubles::default(),
@@ -213,6 +214,7 @@ struct Watches {
     settings: Store<Guarded<LockboxSettings>>,
     assignments: Store<Guarded<RoleAssignment>>,
     requests: Store<Guarded<LockboxRequest>>,
+    levels: Store<ClusterRole>,
     people: Store<PartialObjectMeta<RoleBinding>>,
     cluster_people: Store<PartialObjectMeta<ClusterRoleBinding>>,
     changes: Changes,
@@ -265,15 +267,17 @@ impl Watches {
         let (people, people_changes) = stored::<PartialObjectMeta<RoleBinding>>(Api::all(client.clone()), of_people());
         let (cluster_people, cluster_people_changes) =
             stored::<PartialObjectMeta<ClusterRoleBinding>>(Api::all(client.clone()), of_people());
+        let (levels, level_changes) =
+            stored::<ClusterRole>(Api::all(client.clone()), all().labels(names::ACCESS_LEVEL));
         let pump = {
             let changes = changes.clone();
             let of_people = stream::select(
-                without_errors(people_changes).map(drop),
-                without_errors(cluster_people_changes).map(drop),
+                without_errors(people_changes).map(|_| Change::People),
+                without_errors(cluster_people_changes).map(|_| Change::People),
             );
-            of_people
-                .for_each(move |()| {
-                    changes.tell(Change::People);
+            stream::select(of_people, without_errors(level_changes).map(|_| Change::Level))
+                .for_each(move |change| {
+                    changes.tell(change);
                     future::ready(())
                 })
                 .boxed()
@@ -284,18 +288,19 @@ impl Watches {
             requests: request_changes.boxed(),
             pump,
         };
-        (Self { settings, assignments, requests, people, cluster_people, changes, gone, news }, streams)
+        (Self { settings, assignments, requests, levels, people, cluster_people, changes, gone, news }, streams)
     }
 
     /// Completes when the stores are filled: whatever is decided is decided with everything known.
     fn ready(&self, context: Arc<Context>, readiness: Readiness) -> Ready {
         let (settings, assignments, requests) =
             (self.settings.clone(), self.assignments.clone(), self.requests.clone());
-        let (people, cluster_people) = (self.people.clone(), self.cluster_people.clone());
+        let (levels, people, cluster_people) = (self.levels.clone(), self.people.clone(), self.cluster_people.clone());
         async move {
             filled(&settings).await;
             filled(&assignments).await;
             filled(&requests).await;
+            filled(&levels).await;
             filled(&people).await;
             filled(&cluster_people).await;
             context.proofs.tried().await;
@@ -404,7 +409,7 @@ impl Wiring {
                 Change::Settings | Change::Troubles => {
                     store.state().iter().map(|object| ObjectRef::from_obj(object.as_ref())).collect()
                 }
-                Change::Assignment(_) | Change::People | Change::Proofs | Change::Told { .. } => vec![],
+                Change::Assignment(_) | Change::Level | Change::People | Change::Proofs | Change::Told { .. } => vec![],
             };
             stream::iter(touched)
         });
@@ -435,12 +440,12 @@ impl Wiring {
         let shown = watches
             .changes
             .read()
-            .filter(|change| future::ready(matches!(change, Change::Proofs | Change::Troubles | Change::Settings)));
-        let levels = Api::<PartialObjectMeta<ClusterRole>>::all(self.client.clone());
-        let labelled = watcher::Config::default().labels(names::ACCESS_LEVEL);
+            
+            .filter(|change| {
+                future::ready(matches!(change, Change::Proofs | Change::Troubles | Change::Settings | Change::Level))
+            });
         let run = Controller::for_stream(changed, watches.settings.clone())
             .with_config(self.limits.concurrency(1))
-            .watches(levels, labelled, |_| [ObjectRef::new(names::SETTINGS)])
             .reconcile_on(shown.map(|_| ObjectRef::new(names::SETTINGS)))
             .graceful_shutdown_on(until_stopped(self.stopped))
             .run(after(self.ready, settings::reconcile), on_error, self.context);
@@ -465,7 +470,7 @@ fn touched_by_changes(
             Change::Told { namespace, name } => {
                 request.meta().namespace.as_ref() == Some(namespace) && request.meta().name.as_ref() == Some(name)
             }
-            Change::People | Change::Troubles => false,
+            Change::Level | Change::People | Change::Troubles => false,
         };
         let touched: Vec<_> = store
             .state()

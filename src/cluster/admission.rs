@@ -6,7 +6,12 @@
 //! that are tried in this way a second time, only for objects with a label, and with a warning as the answer: warnings
 //! come from all policies.
 
-use std::fmt::Debug;
+use std::{
+    collections::HashMap,
+    fmt::Debug,
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
 
 use http::Response;
 use k8s_openapi::api::admissionregistration::v1::{ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding};
@@ -31,7 +36,61 @@ use lockbox_lifecycle::{
     policies::{self, Standing},
 };
 
+/// How long ago a trial with a request of the same namespace may have begun to count for another one. What changes meanwhile,
+/// the watch on the policies tells.
+const SHARED: Duration = Duration::from_secs(1);
+/// Namespaces that are remembered at most.
+const MOST: usize = 1024;
+
+/// In which namespaces what is forged was refused just now.
+#[derive(Debug, Default)]
+pub(super) struct Refused(Mutex<Trials>);
+
+#[derive(Debug, Default)]
+struct Trials {
+    /// How often everything was forgotten.
+    epoch: u64,
+    /// When the trial began, by namespace.
+    began: HashMap<String, Instant>,
+}
+
+impl Refused {
+    fn is_fresh(&self, namespace: &str) -> bool {
+        self.lock().began.get(namespace).is_some_and(|began| began.elapsed() < SHARED)
+    }
+
+    fn epoch(&self) -> u64 {
+        self.lock().epoch
+    }
+
+    /// A trial that began in this epoch. If another one began meanwhile, it says nothing any more.
+    fn remember(&self, namespace: &str, began: Instant, epoch: u64) {
+        let mut trials = self.lock();
+        if trials.began.len() >= MOST {
+            trials.began.retain(|_, began| began.elapsed() < SHARED);
+        }
+        if trials.epoch == epoch && trials.began.len() < MOST {
+            trials.began.insert(namespace.to_owned(), began);
+        }
+    }
+
+    fn forget(&self) {
+        let mut trials = self.lock();
+        trials.epoch += 1;
+        trials.began.clear();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Trials> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 impl Cluster {
+    /// A policy changed, or there is doubt about one: trials from before count for nobody any more.
+    pub fn forget_trials(&self) {
+        self.refused.forget();
+    }
+
     /// Which of the policies and their bindings stand; or why that cannot be read.
     pub async fn check_policies(&self) -> Result<Result<Standing, String>, Error> {
         let found = tokio::try_join!(
@@ -81,9 +140,23 @@ impl Cluster {
         judge(answer, "a request in another's name", &CREATE, &self.account())
     }
 
-    /// Whether a decision in somebody else's name, and a status that changes what was approved, are refused for this very
-    /// request. The request must have a status with an effect.
+    /// Whether a decision in somebody else's name, and a status that changes what was approved, are refused where this request
+    /// is: tried with this very one, or within the last second with another of its namespace. The request must have a
+    /// status with an effect.
     pub async fn try_forged_approval(&self, request: &LockboxRequest) -> Result<Proof, Error> {
+        let namespace = request.metadata.namespace.as_deref().unwrap_or_default();
+        if self.refused.is_fresh(namespace) {
+            return Ok(Proof::Proven);
+        }
+        let (began, epoch) = (Instant::now(), self.refused.epoch());
+        let found = self.try_forged_about(request).await?;
+        if found == Proof::Proven {
+            self.refused.remember(namespace, began, epoch);
+        }
+        Ok(found)
+    }
+
+    async fn try_forged_about(&self, request: &LockboxRequest) -> Result<Proof, Error> {
         let Some(decision) = forged_decision(request) else {
             let why = "the request holds as many decisions as it can, so none can be forged to see it refused; create a new request.";
             return Ok(Proof::Unknown(why.into()));
@@ -323,6 +396,25 @@ mod tests {
             panic!()
         };
         assert!(!why.contains("Let user"), "{why}");
+    }
+
+    #[test]
+    fn a_trial_counts_for_its_namespace_alone_for_a_second_and_until_a_policy_changes() {
+        let refused = Refused::default();
+        refused.remember("shop", Instant::now(), refused.epoch());
+        assert!(refused.is_fresh("shop"));
+        assert!(!refused.is_fresh("bank"));
+        refused.remember("old", Instant::now().checked_sub(SHARED).unwrap(), refused.epoch());
+        assert!(!refused.is_fresh("old"));
+        let before = refused.epoch();
+        refused.forget();
+        assert!(!refused.is_fresh("shop"));
+        refused.remember("shop", Instant::now(), before);
+        assert!(!refused.is_fresh("shop"), "it began before the change");
+        for n in 0..2 * MOST {
+            refused.remember(&n.to_string(), Instant::now(), refused.epoch());
+        }
+        assert!(refused.lock().began.len() <= MOST);
     }
 
     #[test]

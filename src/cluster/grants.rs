@@ -49,47 +49,99 @@ pub enum NotGranted {
     Blocked(String),
 }
 
+/// What of a grant is made by which nobody has access yet: all but its binding, which this owns.
+#[derive(Clone, Debug)]
+pub struct Prepared {
+    plan: GrantPlan,
+    owner: OwnerReference,
+}
+
+impl Prepared {
+    /// Whether it is part of this grant.
+    pub fn is_of(&self, plan: &GrantPlan) -> bool {
+        self.plan == *plan
+    }
+}
+
 impl Cluster {
-    /// Makes a grant. What is there already from an earlier attempt is taken as it is. The outer result is for a call
-    /// without a result, such as a lost connection; the inner one for what the API server refused.
-    pub async fn make_grant(
+    /// Makes the parts of a grant by which nobody has access yet: the deadline Job, and the role. What is there already from
+    /// an earlier attempt is taken as it is. The outer result is for a call without a result, such as a lost connection; the
+    /// inner one for what the API server refused.
+    pub async fn prepare_grant(
         &self,
         request: &LockboxRequest,
         plan: &GrantPlan,
         now: Moment,
+    ) -> Result<Result<Prepared, NotGranted>, Error> {
+        let owner = match plan.scope() {
+            Scope::Subscription => Box::pin(self.prepare_in_namespace(request, plan, now)).await,
+            Scope::Tenant => self.prepare_in_cluster(request, plan).await,
+        };
+        said_no(owner.map(|owner| Prepared { plan: plan.clone(), owner }))
+    }
+
+    /// Makes the binding of a prepared grant: from here on, the user has access.
+    pub async fn make_grant(
+        &self,
+        request: &LockboxRequest,
+        prepared: Prepared,
     ) -> Result<Result<(), NotGranted>, Error> {
+        let Prepared { plan, owner } = prepared;
         said_no(match plan.scope() {
-            Scope::Subscription => Box::pin(self.make_in_namespace(request, plan, now)).await,
-            Scope::Tenant => Box::pin(self.make_in_cluster(request, plan)).await,
+            Scope::Subscription => self.bind_in_namespace(request, &plan, owner).await,
+            Scope::Tenant => self.bind_in_cluster(request, &plan, owner).await,
         })
     }
 
-    async fn make_in_namespace(&self, request: &LockboxRequest, plan: &GrantPlan, now: Moment) -> Result<(), Error> {
+    async fn prepare_in_namespace(
+        &self,
+        request: &LockboxRequest,
+        plan: &GrantPlan,
+        now: Moment,
+    ) -> Result<OwnerReference, Error> {
         let namespace = request.metadata.namespace.as_deref().unwrap_or_default();
         let identity = Identity::of_grant(request, plan.name(), plan.until());
         let jobs: Api<Job> = Api::namespaced(self.client.clone(), namespace);
         let left = (plan.until() - now).num_seconds().max(0) + MARGIN;
         let wanted = deadline_job(&self.config, &identity, Some(owner_request(request)), left);
         let job = self.ensure("Job", &jobs, &wanted, |there| keeps_time(there, &wanted)).await?;
-        let owner = || Some(owner(&job, "batch/v1", "Job"));
+        let owner = owner(&job, "batch/v1", "Job");
 
         let roles: Api<Role> = Api::namespaced(self.client.clone(), namespace);
-        let role = role(&self.config.grant, &identity, owner(), plan.rules().to_vec());
+        let role = role(&self.config.grant, &identity, Some(owner.clone()), plan.rules().to_vec());
         self.ensure("Role", &roles, &role, |there| there.rules == role.rules).await?;
+        Ok(owner)
+    }
 
+    async fn bind_in_namespace(
+        &self,
+        request: &LockboxRequest,
+        plan: &GrantPlan,
+        owner: OwnerReference,
+    ) -> Result<(), Error> {
+        let namespace = request.metadata.namespace.as_deref().unwrap_or_default();
+        let identity = Identity::of_grant(request, plan.name(), plan.until());
         let bindings: Api<RoleBinding> = Api::namespaced(self.client.clone(), namespace);
-        let binding = binding(&self.config.grant, &identity, owner(), plan.name(), plan.user());
+        let binding = binding(&self.config.grant, &identity, Some(owner), plan.name(), plan.user());
         let same = |there: &RoleBinding| there.role_ref == binding.role_ref && there.subjects == binding.subjects;
         self.ensure("RoleBinding", &bindings, &binding, same).await.map(drop)
     }
 
-    async fn make_in_cluster(&self, request: &LockboxRequest, plan: &GrantPlan) -> Result<(), Error> {
+    async fn prepare_in_cluster(&self, request: &LockboxRequest, plan: &GrantPlan) -> Result<OwnerReference, Error> {
         let identity = Identity { namespace: None, ..Identity::of_grant(request, plan.name(), plan.until()) };
         let roles: Api<ClusterRole> = Api::all(self.client.clone());
         let wanted = cluster_role(&self.config.grant, &identity, plan.rules().to_vec());
         let role = self.ensure("ClusterRole", &roles, &wanted, |there| there.rules == wanted.rules).await?;
-        let owner = owner(&role, "rbac.authorization.k8s.io/v1", "ClusterRole");
+        Ok(owner(&role, "rbac.authorization.k8s.io/v1", "ClusterRole"))
+    }
 
+    async fn bind_in_cluster(
+        &self,
+        request: &LockboxRequest,
+        plan: &GrantPlan,
+        owner: OwnerReference,
+    ) -> Result<(), Error> {
+        let identity = Identity { namespace: None, ..Identity::of_grant(request, plan.name(), plan.until()) };
         let bindings: Api<ClusterRoleBinding> = Api::all(self.client.clone());
         let binding = cluster_binding(&self.config.grant, &identity, owner, plan.name(), plan.user());
         let same =

@@ -28,11 +28,11 @@ use serde::de::DeserializeOwned;
 
 pub use discovery::OurKinds;
 pub use events::EventRecord;
-pub use grants::NotGranted;
+pub use grants::{NotGranted, Prepared};
 pub use sweep::FoundGrant;
 pub use views::named_by;
 
-use self::placement::Placements;
+use self::{admission::Refused, placement::Placements};
 use crate::config::Config;
 use lockbox_api::{LockboxSettings, RoleAssignment, names};
 use lockbox_lifecycle::RoleView;
@@ -152,12 +152,13 @@ pub struct Cluster {
     client: Client,
     config: Config,
     placements: Arc<Placements>,
+    refused: Arc<Refused>,
 }
 
 impl Cluster {
     /// Uses this client.
     pub fn new(client: Client, config: Config) -> Self {
-        Self { client, config, placements: Arc::default() }
+        Self { client, config, placements: Arc::default(), refused: Arc::default() }
     }
 
     /// The client, for watches.

@@ -25,6 +25,8 @@ pub enum Change {
     Settings,
     /// An assignment in this namespace.
     Assignment(String),
+    /// The `ClusterRole` of an access level.
+    Level,
     /// A binding of people.
     People,
     /// What stands in the way of people's bindings.

@@ -34,6 +34,8 @@ struct Remembered {
     published: usize,
     /// The version that our last write made.
     version: u64,
+    /// Whether the cache has been given time to hear of that version.
+    waited: bool,
     /// Something forged about it was let in: a sentence says what.
     forgeable: Option<String>,
 }
@@ -58,7 +60,17 @@ impl Memory {
 
     /// Remembers the version that our write made.
     pub fn remember_version(&self, request: &LockboxRequest) {
-        self.write(request, |known| known.version = version(request).unwrap_or_default());
+        self.write(request, |known| {
+            known.version = version(request).unwrap_or_default();
+            known.waited = false;
+        });
+    }
+
+    /// Whether the cache can be given time to hear of our last write: once for each.
+    pub fn may_wait(&self, request: &LockboxRequest) -> bool {
+        let mut first = false;
+        self.write(request, |known| first = !std::mem::replace(&mut known.waited, true));
+        first
     }
 
     /// What forged thing about it was let in.

@@ -16,10 +16,14 @@ pub mod watches;
 
 use std::{sync::Arc, time::Duration};
 
+use k8s_openapi::api::rbac::v1::ClusterRole;
 use kube::{
     Resource, ResourceExt as _,
     core::DeserializeGuard,
-    runtime::{controller::Action as Requeue, reflector::Store},
+    runtime::{
+        controller::Action as Requeue,
+        reflector::{ObjectRef, Store},
+    },
 };
 
 use self::retry::Retries;
@@ -29,7 +33,7 @@ use crate::{
     outbox::Outbox,
 };
 use lockbox_api::{LockboxRequest, LockboxSettings, Moment, RoleAssignment, names};
-use lockbox_lifecycle::settings::SettingsView;
+use lockbox_lifecycle::{RoleView, settings::SettingsView};
 
 /// Longest sleep: a clock that was set, or a machine that slept, is noticed after it.
 const LONGEST_SLEEP: Duration = Duration::from_mins(10);
@@ -45,6 +49,8 @@ pub struct Context {
     pub settings: Store<Guarded<LockboxSettings>>,
     /// All assignments.
     pub assignments: Store<Guarded<RoleAssignment>>,
+    /// The `ClusterRole`s that bear the label of an access level.
+    pub levels: Store<ClusterRole>,
     /// All requests that are not closed.
     pub requests: Store<Guarded<LockboxRequest>>,
     /// Retries by object.
@@ -62,6 +68,16 @@ pub struct Context {
 }
 
 impl Context {
+    /// The rules of an access level's `ClusterRole`, as the watch has them: what is granted is compared by its hash with what
+    /// the approvers saw, so that the worst of a watch that is late is a grant that fails. That there is none, only the API
+    /// server can say.
+    pub async fn role(&self, name: &str) -> Result<RoleView, Error> {
+        match self.levels.get(&ObjectRef::new(name)) {
+            Some(role) => Ok(RoleView::Rules(role.rules.clone().unwrap_or_default())),
+            None => self.cluster.role(name).await,
+        }
+    }
+
     /// All assignments that can be read, as the cache knows them: for the addresses in them.
     pub fn known_assignments(&self) -> Vec<RoleAssignment> {
         self.assignments.state().iter().filter_map(|guarded| guarded.0.as_ref().ok().cloned()).collect()

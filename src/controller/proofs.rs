@@ -167,6 +167,7 @@ pub async fn run(current: &CurrentProofs, cluster: &Cluster, policies: impl Stre
         };
         match timeout(wait, woken).await {
             Ok(Some(why)) => {
+                cluster.forget_trials();
                 match why {
                     Woken::Changed => admission.changed(),
                     Woken::Doubted => admission.doubt(),

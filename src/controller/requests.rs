@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use chrono::TimeDelta;
 use k8s_openapi::api::rbac::v1::{ClusterRoleBinding, RoleBinding};
 use kube::{
     Resource, ResourceExt,
@@ -11,17 +12,19 @@ use kube::{
         reflector::{ObjectRef, Store},
     },
 };
-use lockbox_api::{LockboxRequest, LockboxSettings, Moment, Phase, RoleAssignment, Scope, names};
+use lockbox_api::{LockboxRequest, LockboxSettings, LockboxSettingsSpec, Moment, Phase, RoleAssignment, Scope, names};
 use lockbox_lifecycle::{
-    Action, Attempt, Delivery, Facts, Forgery, GrantView, OpenRequests, Outcomes, Proof, Proofs, RoleView,
-    SettingsView, Step, facts::needs_role, limits, placement, step,
+    Action, Attempt, Delivery, Facts, Forgery, GrantPlan, GrantView, OpenRequests, Outcomes, Proof, Proofs, RoleView,
+    SettingsView, Step, approvers, facts::needs_role, limits, placement, step,
 };
 
 use super::{Context, Guarded, LONGEST_SLEEP, memory::Memory};
-use crate::cluster::{Error, NotGranted};
+use crate::cluster::{Error, NotGranted, Prepared};
 
 /// Steps in one go at most. A request's whole life has fewer; beyond that somebody writes it all the time.
 const MOST_STEPS: usize = 48;
+/// How long the cache may be behind our own writes before the API server is asked.
+const BEHIND: TimeDelta = TimeDelta::milliseconds(500);
 /// After so many failures in a row the request itself says what fails.
 const SAID_AFTER: u32 = 3;
 
@@ -48,6 +51,8 @@ struct View {
     published: usize,
     proofs: Proofs,
     deliveries: Vec<Delivery>,
+    /// What of the grant is there already and gives nobody access.
+    prepared: Option<Prepared>,
 }
 
 /// Reconciles one request.
@@ -112,9 +117,15 @@ impl Requests {
     async fn advance(&self, request: LockboxRequest) -> Result<Option<Moment>, Error> {
         let key = key(&request.metadata);
         let mut view = self.view(request);
-        // The cache may not have seen yet what we wrote ourselves: then the API server is asked.
-        if self.memory.is_behind(&view.request) && !self.read_request(&mut view).await? {
-            return Ok(None);
+        // The cache may not have seen yet what we wrote ourselves. The watch brings it in a moment, and wakes us; if it does
+        // not, the API server is asked.
+        if self.memory.is_behind(&view.request) {
+            if self.memory.may_wait(&view.request) {
+                return Ok(Some(self.now() + BEHIND));
+            }
+            if !self.read_request(&mut view).await? {
+                return Ok(None);
+            }
         }
         for _ in 0..MOST_STEPS {
             match self.step(&view) {
@@ -170,6 +181,7 @@ impl Requests {
             published: self.memory.published(&request),
             proofs: self.proofs(settings.as_deref()),
             deliveries: self.shared.outbox.deliveries(&request),
+            prepared: None,
             settings,
             request,
         }
@@ -215,19 +227,39 @@ impl Requests {
                 if *request && !self.read_request(view).await? {
                     return Ok(false);
                 }
-                self.read(view).await?;
+                Box::pin(self.read(view)).await?;
             }
             Action::TryPlacement => {
                 let settings = view.settings.as_deref().and_then(|settings| settings.0.as_ref().ok());
                 let rules = placement::rules(&view.request, settings.map(|settings| &settings.spec), &view.role);
                 view.outcomes.placement = cluster.try_placement(&view.request, &rules, self.now()).await?;
             }
-            Action::TryForgery => view.outcomes.forgery = self.try_forgery(view).await?,
-            Action::MakeGrant(plan) => match cluster.make_grant(&view.request, plan, self.now()).await? {
-                Ok(()) => (view.outcomes.attempt, view.outcomes.grant) = (Attempt::None, GrantView::Present),
-                Err(NotGranted::Refused(why)) => view.outcomes.attempt = Attempt::Refused(why),
-                Err(NotGranted::Blocked(why)) => view.outcomes.attempt = Attempt::Blocked(why),
-            },
+            Action::PrepareGrant(plan) => {
+                let (forgery, prepared) =
+                    tokio::join!(Box::pin(self.try_forgery(&view.request)), self.prepare(&view.request, plan));
+                // What was found meanwhile counts too.
+                view.proofs = self.proofs(view.settings.as_deref());
+                // What was let in is known whatever became of the rest.
+                view.outcomes.forgery = forgery?;
+                match prepared? {
+                    Ok(prepared) => view.prepared = Some(prepared),
+                    Err(why) => view.outcomes.attempt = attempt(why),
+                }
+            }
+            Action::MakeGrant(plan) => {
+                let prepared = match view.prepared.take().filter(|prepared| prepared.is_of(plan)) {
+                    Some(prepared) => Ok(prepared),
+                    None => self.prepare(&view.request, plan).await?,
+                };
+                let made = match prepared {
+                    Ok(prepared) => cluster.make_grant(&view.request, prepared).await?,
+                    Err(why) => Err(why),
+                };
+                match made {
+                    Ok(()) => (view.outcomes.attempt, view.outcomes.grant) = (Attempt::None, GrantView::Present),
+                    Err(why) => view.outcomes.attempt = attempt(why),
+                }
+            }
             Action::FindGrant => {
                 let (scope, namespace, name) = grant_of(&view.request);
                 let there = cluster.grant_exists(scope, &namespace, &name).await?;
@@ -293,19 +325,49 @@ impl Requests {
         let cluster = &self.shared.cluster;
         let home = &cluster.config().tenant_namespace;
         let namespace = view.request.namespace().unwrap_or_default();
-        let of_the_tenant =
-            async { if namespace == *home { Ok(vec![]) } else { cluster.read_assignments(home).await } };
-        let (settings, here, of_the_tenant) =
-            tokio::try_join!(cluster.read_settings(), cluster.read_assignments(&namespace), of_the_tenant)?;
-        view.settings = settings.map(Arc::new);
-        view.assignments = here.into_iter().chain(of_the_tenant).filter_map(|guarded| guarded.0.ok()).collect();
-        view.proofs = self.proofs(view.settings.as_deref());
-        let phase = view.request.status.as_ref().and_then(|status| status.phase).unwrap_or_default();
-        let settings = view.settings.as_deref().and_then(|settings| settings.0.as_ref().ok());
-        let level = settings.and_then(|settings| settings.spec.access_level(&view.request.spec.access_level));
-        if let Some(level) = level.filter(|_| needs_role(phase)) {
-            view.role = cluster.role(&level.cluster_role).await?;
+        let asked = view.request.status.as_ref().and_then(|status| status.approvers.as_deref()).unwrap_or_default();
+        let (scope, administrators) = (view.request.spec.scope, approvers::has_administrators(asked));
+        // Which assignments and which role, the settings say. Those that are known are the right ones but for a moment after
+        // a change, so all is read at once; and what turns out to be missing, after it.
+        let known = view.settings.as_deref().and_then(|settings| settings.0.as_ref().ok()).map(|known| &known.spec);
+        let asks_home = |settings: Option<&LockboxSettingsSpec>| {
+            namespace != *home
+                && settings.is_none_or(|settings| {
+                    administrators || approvers::asks_the_tenant(settings.approvals.model, scope)
+                })
+        };
+        let role_of = |settings: Option<&LockboxSettingsSpec>, request: &LockboxRequest| {
+            let phase = request.status.as_ref().and_then(|status| status.phase).unwrap_or_default();
+            let level = settings.and_then(|settings| settings.access_level(&request.spec.access_level));
+            level.filter(|_| needs_role(phase)).map(|level| level.cluster_role.clone())
+        };
+        let guess = role_of(known, &view.request);
+        let home_is_asked = known.is_some() && asks_home(known);
+        let of_the_tenant = async { if home_is_asked { cluster.read_assignments(home).await } else { Ok(vec![]) } };
+        let role = async {
+            match &guess {
+                Some(name) => self.shared.role(name).await,
+                None => Ok(RoleView::Unread),
+            }
+        };
+        let (settings, mut assignments, of_the_tenant, mut role) =
+            tokio::try_join!(cluster.read_settings(), cluster.read_assignments(&namespace), of_the_tenant, role)?;
+        assignments.extend(of_the_tenant);
+        let read = settings.as_ref().and_then(|settings| settings.0.as_ref().ok()).map(|read| &read.spec);
+        if !home_is_asked && asks_home(read) {
+            assignments.extend(cluster.read_assignments(home).await?);
         }
+        let wanted = role_of(read, &view.request);
+        if wanted != guess {
+            role = match &wanted {
+                Some(name) => self.shared.role(name).await?,
+                None => RoleView::Unread,
+            };
+        }
+        view.settings = settings.map(Arc::new);
+        view.assignments = assignments.into_iter().filter_map(|guarded| guarded.0.ok()).collect();
+        view.proofs = self.proofs(view.settings.as_deref());
+        view.role = role;
         view.outcomes.read = true;
         Ok(())
     }
@@ -313,19 +375,20 @@ impl Requests {
     /// Tries whether something forged about this very request is refused. Where it was let in once, that is not
     /// forgotten: it ends the request, even if somebody writes it over and over so that the end is not recorded before the
     /// policies are put right.
-    async fn try_forgery(&self, view: &mut View) -> Result<Forgery, Error> {
-        let found = self.shared.cluster.try_forged_approval(&view.request).await?;
-        // What was found meanwhile counts too.
-        view.proofs = self.proofs(view.settings.as_deref());
-        Ok(match found {
+    async fn try_forgery(&self, request: &LockboxRequest) -> Result<Forgery, Error> {
+        Ok(match self.shared.cluster.try_forged_approval(request).await? {
             Proof::Proven => Forgery::Refused,
             Proof::Unknown(why) => Forgery::Unknown(why),
             Proof::Disproven(why) => {
                 self.shared.proofs.doubt();
-                self.memory.remember_forgeable(&view.request, &why);
+                self.memory.remember_forgeable(request, &why);
                 Forgery::LetIn(why)
             }
         })
+    }
+
+    async fn prepare(&self, request: &LockboxRequest, plan: &GrantPlan) -> Result<Result<Prepared, NotGranted>, Error> {
+        self.shared.cluster.prepare_grant(request, plan, self.now()).await
     }
 
     fn written(&self, view: &mut View, written: LockboxRequest) {
@@ -367,6 +430,13 @@ impl Requests {
         }
         let all = self.open.state();
         limits::open(request, all.iter().filter_map(|guarded| guarded.0.as_ref().ok()))
+    }
+}
+
+fn attempt(not_granted: NotGranted) -> Attempt {
+    match not_granted {
+        NotGranted::Refused(why) => Attempt::Refused(why),
+        NotGranted::Blocked(why) => Attempt::Blocked(why),
     }
 }
 

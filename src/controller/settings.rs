@@ -53,7 +53,7 @@ pub async fn reconcile(guarded: Arc<Guarded<LockboxSettings>>, ctx: Arc<Context>
     let mut roles = BTreeMap::new();
     for level in &settings.spec.access_levels {
         if !roles.contains_key(&level.cluster_role) {
-            roles.insert(level.cluster_role.clone(), ctx.cluster.role(&level.cluster_role).await?);
+            roles.insert(level.cluster_role.clone(), ctx.role(&level.cluster_role).await?);
         }
     }
     let mut status = status(settings, &served, &roles, now);

@@ -38,8 +38,8 @@ use lockbox_lifecycle::views::{self, Seen, View};
 const AT_ONCE: usize = 4;
 /// Namespaces that are compared before others get a turn.
 const COMPARED: usize = 32;
-/// How long a Role that was removed is left alone.
-const GONE: Duration = Duration::from_secs(1);
+/// How long a Role that was written is left alone: the requests of that time become one write, and the watch brings it.
+const PACE: Duration = Duration::from_secs(1);
 /// Everything is compared from time to time too.
 const INTERVAL: Duration = Duration::from_mins(5);
 /// Requests that are remembered at most until they are in their Roles. What is open is in the store besides.
@@ -349,10 +349,7 @@ impl Views {
         match done.result {
             Ok(()) => {
                 self.shared.retries.succeeded(&key);
-                // Until the watch knows that it is gone.
-                if done.role.is_none() {
-                    self.later.insert(done.place.clone(), Instant::now() + GONE);
-                }
+                self.later.insert(done.place.clone(), Instant::now() + PACE);
                 self.written.extend(done.role.map(|role| (done.place.clone(), role)));
                 self.bound.extend(done.bound.then(|| done.place.clone()));
             }

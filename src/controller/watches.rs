@@ -5,7 +5,7 @@
 use std::collections::HashSet;
 
 use futures::{Stream, StreamExt, future};
-use k8s_openapi::api::rbac::v1::Role;
+use k8s_openapi::api::rbac::v1::{ClusterRole, Role};
 use kube::{
     Api, Resource, ResourceExt,
     core::PartialObjectMeta,
@@ -72,6 +72,11 @@ impl Kept for Guarded<LockboxSettings> {
 
 impl Kept for Role {
     const PAGE: u32 = SMALL_PAGE;
+    const ANNOTATIONS: &'static [&'static str] = &[];
+}
+
+impl Kept for ClusterRole {
+    const PAGE: u32 = PAGE;
     const ANNOTATIONS: &'static [&'static str] = &[];
 }
 

@@ -25,6 +25,8 @@ pub fn definitions() -> [(&'static str, Value); 3] {
 /// 4. Formats that Kubernetes does not know (`uint32`…) are taken off.
 /// 5. `date-time` is taken off what people write: the API server takes more for one than its own CEL or we can read, and a
 ///    stored moment that CEL cannot read fails every later write, status included. A CEL rule stands in its place.
+/// 6. `status` is atomic: the operator alone writes it, and always the whole of it. Field by field, its ownership alone
+///    takes as much room in `managedFields` as the status itself, and is worked out anew at each write.
 fn shipped(crd: &CustomResourceDefinition) -> Value {
     let mut value = serde_json::to_value(crd).unwrap_or_default();
     tidy(&mut value);
@@ -34,6 +36,9 @@ fn shipped(crd: &CustomResourceDefinition) -> Value {
         }
         if let Some(required) = schema.pointer_mut("/spec/required").and_then(Value::as_array_mut) {
             required.retain(|field| field != "requester");
+        }
+        if let Some(status) = schema.get_mut("status") {
+            status["x-kubernetes-map-type"] = json!("atomic");
         }
         if let Some(condition) = schema.pointer_mut("/status/properties/conditions/items/properties") {
             condition["type"]["maxLength"] = json!(64);

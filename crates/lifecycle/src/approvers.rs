@@ -118,6 +118,18 @@ fn exclude(excluded: &mut Vec<ExcludedApprover>, principal: &Principal, reason: 
     }
 }
 
+/// Whether the tenant's assignments, which are those of Global Administrators, are asked for a request of this scope in a
+/// namespace of its own.
+pub fn asks_the_tenant(model: ApproverModel, scope: Scope) -> bool {
+    scope == Scope::Tenant || model == ApproverModel::OwnerOrGlobalAdministrator
+}
+
+/// Whether somebody was asked as a Global Administrator: whether they still are one, the tenant's assignments say, whichever
+/// model is in force by now.
+pub fn has_administrators(asked: &[Approver]) -> bool {
+    asked.iter().any(|approver| approver.role == AssignedRole::GlobalAdministrator)
+}
+
 /// Whether an assignment is about this request at all, so that leaving it out needs a reason.
 fn concerns(assignment: &RoleAssignment, model: ApproverModel, subject: &Subject<'_>, tenant_namespace: &str) -> bool {
     let here = assignment.metadata.namespace.as_deref();
@@ -125,7 +137,7 @@ fn concerns(assignment: &RoleAssignment, model: ApproverModel, subject: &Subject
     match subject.scope {
         Scope::Tenant => global,
         Scope::Subscription => {
-            (global && model == ApproverModel::OwnerOrGlobalAdministrator)
+            (global && asks_the_tenant(model, subject.scope))
                 || (assignment.spec.role != AssignedRole::GlobalAdministrator && here == Some(subject.namespace))
         }
     }

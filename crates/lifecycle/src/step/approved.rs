@@ -42,7 +42,7 @@ pub(super) fn next(approval: &Approval<'_>, facts: &Facts<'_>, now: Moment) -> N
             Next::Stay(Stay::waiting(Why::new(why.reason, message)).until(again(approval.at, now)))
         }
         Ok(plan) => match outcomes.forgery {
-            Forgery::Untried => Next::First(Action::TryForgery),
+            Forgery::Untried => Next::First(Action::PrepareGrant(Box::new(plan))),
             _ if outcomes.grant == GrantView::Present => granted(&plan).into(),
             _ => Next::First(Action::MakeGrant(Box::new(plan))),
         },

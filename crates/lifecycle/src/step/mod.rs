@@ -55,9 +55,10 @@ pub enum Action {
     },
     /// Try whether a grant could be made in the request's namespace.
     TryPlacement,
-    /// Try whether something forged about this request is refused.
-    TryForgery,
-    /// Make the grant.
+    /// Try whether something forged about this request is refused; beside it, make those parts of this grant by which nobody
+    /// has access yet.
+    PrepareGrant(Box<GrantPlan>),
+    /// Make the grant, with whatever part of it is still missing.
     MakeGrant(Box<GrantPlan>),
     /// Look whether the grant's binding is there.
     FindGrant,

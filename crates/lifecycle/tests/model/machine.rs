@@ -102,6 +102,8 @@ enum Call {
         until: i64,
         owned: bool,
     },
+    /// Something forged.
+    Try,
     DropBinding,
     DropJob,
     Write(u32),
@@ -294,7 +296,6 @@ enum Asked {
         request: bool,
     },
     Placement,
-    Forgery,
     FindGrant,
     /// Calls that write, one after the other.
     Calls(Vec<Call>),
@@ -553,7 +554,10 @@ impl Machine {
             Step::Do(Action::Tell { .. }) => panic!("nobody can be told in this model"),
             Step::Do(Action::Read { request }) => Asked::Read { request },
             Step::Do(Action::TryPlacement) => Asked::Placement,
-            Step::Do(Action::TryForgery) => Asked::Forgery,
+            Step::Do(Action::PrepareGrant(plan)) => {
+                let until = (plan.until() - at(0)).num_seconds();
+                Asked::Calls(vec![Call::Job(until + MARGIN), Call::Try])
+            }
             Step::Do(Action::FindGrant) => Asked::FindGrant,
             Step::Do(Action::MakeGrant(plan)) => {
                 makes = true;
@@ -743,6 +747,13 @@ impl Machine {
                 let (mut copy, mut known) = (copy, known);
                 match call {
                     Call::Job(until) => state.job = state.job.or(Some(until)),
+                    Call::Try => {
+                        known.forgery = match state.proofs {
+                            FORGEABLE => Tried::LetIn,
+                            UNTRIED => Tried::Unknown,
+                            _ => Tried::Refused,
+                        };
+                    }
                     Call::Bind { until, owned } => {
                         state.owned = owned;
                         state.broken |= by_grant;
@@ -820,13 +831,6 @@ impl Machine {
                     }
                 }
                 Asked::Placement => known.placed = true,
-                Asked::Forgery => {
-                    known.forgery = match state.proofs {
-                        FORGEABLE => Tried::LetIn,
-                        UNTRIED => Tried::Unknown,
-                        _ => Tried::Refused,
-                    };
-                }
                 Asked::FindGrant => {
                     known.grant = if state.binding.is_some() { Grant::Present } else { Grant::Absent };
                 }

@@ -248,7 +248,7 @@ impl World {
                 outcomes.request_read |= request;
             }
             Action::TryPlacement => outcomes.placement = self.placement.clone(),
-            Action::TryForgery => outcomes.forgery = self.forgery.clone(),
+            Action::PrepareGrant(_) => outcomes.forgery = self.forgery.clone(),
             Action::MakeGrant(_) if self.attempt == Attempt::None => {
                 self.binding = true;
                 outcomes.grant = GrantView::Present;
