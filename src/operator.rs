@@ -437,13 +437,9 @@ impl Wiring {
         changed: Changed<Guarded<LockboxSettings>>,
     ) -> impl Future<Output = ()> + use<> {
         // Whoever fell behind is told of the settings in place of what was missed.
-        let shown = watches
-            .changes
-            .read()
-            
-            .filter(|change| {
-                future::ready(matches!(change, Change::Proofs | Change::Troubles | Change::Settings | Change::Level))
-            });
+        let shown = watches.changes.read().filter(|change| {
+            future::ready(matches!(change, Change::Proofs | Change::Troubles | Change::Settings | Change::Level))
+        });
         let run = Controller::for_stream(changed, watches.settings.clone())
             .with_config(self.limits.concurrency(1))
             .reconcile_on(shown.map(|_| ObjectRef::new(names::SETTINGS)))

@@ -59,25 +59,23 @@ pub const MOST_DECISIONS: usize = 16;
 #[serde(rename_all = "camelCase")]
 #[x_kube(
     validation = rules::required_if("true", "requester", "say who asks: set requester.username to your own user name and requester.groups to all your groups (Kubernetes 1.36 and later fills this in)"),
-    validation = rules::immutable_optional("supportRequest"),
-    validation = rules::immutable_optional("incident"),
-    validation = rules::immutable_optional("escalation"),
-    validation = rules::immutable_optional("resources"),
-    validation = rules::immutable_optional("duration"),
+    validation = rules::as_created("supportRequest"),
+    validation = rules::as_created("incident"),
+    validation = rules::as_created("escalation"),
+    validation = rules::as_created("resources"),
+    validation = rules::as_created("duration"),
     validation = rules::required_if("self.origin == 'SupportRequest'", "supportRequest", "name the support request (id, url, summary): origin SupportRequest requires it"),
     validation = rules::required_if("self.origin == 'ProviderInitiated'", "incident", "name the incident (id, summary): origin ProviderInitiated requires it"),
     validation = rules::required_if("self.circumstance != 'Standard'", "incident", "name the incident: every circumstance except Standard requires it"),
     validation = rules::forbidden("self.circumstance == 'LegalDemand' || !has(self.incident) || has(self.incident.summary)", "say what happened in incident.summary: only a LegalDemand may leave it out").field_path(".incident.summary"),
-    validation = rules::write_once_map("internalDecisions"),
-    validation = rules::user_name_keys("internalDecisions"),
-    validation = rules::write_once_map("decisions"),
-    validation = rules::user_name_keys("decisions"),
+    validation = rules::recorded_map("internalDecisions"),
+    validation = rules::recorded_map("decisions"),
     validation = rules::shortens(),
     validation = rules::leaves_out(),
-    validation = rules::write_once("cancellation"),
-    validation = rules::write_once("release"),
-    validation = rules::write_once("revocation"),
-    validation = rules::write_once("removal"),
+    validation = rules::stays_recorded("cancellation"),
+    validation = rules::stays_recorded("release"),
+    validation = rules::stays_recorded("revocation"),
+    validation = rules::stays_recorded("removal"),
 )]
 pub struct LockboxRequestSpec {
     /// Who makes the request. The API server refuses anything that is not true of the caller. On Kubernetes 1.36 and
@@ -90,12 +88,15 @@ pub struct LockboxRequestSpec {
     pub origin: Origin,
     /// The customer's support ticket, as the provider states it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[x_kube(validation = rules::immutable())]
     pub support_request: Option<SupportRequest>,
     /// The provider's own incident.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[x_kube(validation = rules::immutable())]
     pub incident: Option<Incident>,
     /// Why an engineer other than the ticket's assignee makes the request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[x_kube(validation = rules::immutable())]
     pub escalation: Option<Escalation>,
     /// Standard, or an exclusion: `BreakGlass` (an emergency outside standard operating procedure),
     /// `PlatformTroubleshooting` (data may be seen by accident) or `LegalDemand` (an external legal demand for data). An
@@ -118,7 +119,7 @@ pub struct LockboxRequestSpec {
     /// approvers see that.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 32))]
-    #[x_kube(validation = rules::unique(), merge_strategy = ListMerge::Atomic)]
+    #[x_kube(validation = rules::immutable(), validation = rules::unique(), merge_strategy = ListMerge::Atomic)]
     pub resources: Option<Vec<NamedObject>>,
     /// An access level that the service allows, by its name in accessLevels of the LockboxSettings, such as
     /// RemoteDesktop.
@@ -128,7 +129,7 @@ pub struct LockboxRequestSpec {
     /// How long access lasts, such as 8h or 90m, from 1s to 7d. If omitted: the shortest of the settings' default, the
     /// access level's maximum and the settings' maximum. Anything longer than a maximum is refused, never shortened.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[x_kube(validation = rules::between("1s", "7d"))]
+    #[x_kube(validation = rules::immutable(), validation = rules::between("1s", "7d"))]
     pub duration: Option<Duration>,
     /// Shorthand for an entry in decisions under your own name (Kubernetes 1.36 and later).
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -139,24 +140,30 @@ pub struct LockboxRequestSpec {
     /// What the provider's own approvers decided, by user name. Each writes one entry, under their own name, once.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(extend("maxProperties" = MOST_DECISIONS))]
+    #[x_kube(validation = rules::recorded_entries(), validation = rules::user_name_keys())]
     pub internal_decisions: BTreeMap<String, InternalDecision>,
     /// What the customer's approvers decided, by user name. Each writes one entry, under their own name, once.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(extend("maxProperties" = MOST_DECISIONS))]
+    #[x_kube(validation = rules::recorded_entries(), validation = rules::user_name_keys())]
     pub decisions: BTreeMap<String, Decision>,
     /// Written by the requester to withdraw a request that is not yet decided.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[x_kube(validation = rules::recorded())]
     pub cancellation: Option<Ending>,
     /// Written by the requester to return access early.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[x_kube(validation = rules::recorded())]
     pub release: Option<Ending>,
     /// Written by the customer to end access early: by one of status.approvers, by anyone else who may approve there
     /// now, or by a Global Administrator.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[x_kube(validation = rules::recorded())]
     pub revocation: Option<Ending>,
     /// Written by a Global Administrator to have the operator remove the record of a finished request. The removal and
     /// its reason are recorded as an Event and in the operator's log.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[x_kube(validation = rules::recorded())]
     pub removal: Option<Removal>,
 }
 
@@ -379,7 +386,7 @@ pub struct Removal {
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(
-    validation = rules::next_phase(),
+    validation = rules::kept("phase"),
     validation = rules::kept("history"),
     validation = rules::kept("approvers"),
     validation = rules::kept("barred"),
@@ -399,6 +406,7 @@ pub struct LockboxRequestStatus {
     pub observed_generation: Option<i64>,
     /// The phase that the request is in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[x_kube(validation = rules::next_phase())]
     pub phase: Option<Phase>,
     /// Why it is in this phase, in one word.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -2,6 +2,11 @@
 //!
 //! Transition rules guard both sides with `has()`: otherwise a field that is absent turns every later write, status
 //! included, into an error.
+//!
+//! All rules of a definition are evaluated at every write, status included, and the API server makes a list of a node's
+//! fields anew whenever a rule names one of them: on `spec` and `status`, which have many, that is most of what a rule
+//! costs. So a rule stands on the field that it is about, and its parent says only what the field cannot: that it came or
+//! went. What decides most often stands first.
 
 use kube::core::{Message, Reason, Rule};
 
@@ -39,13 +44,9 @@ pub(super) fn immutable() -> Rule {
     forbidden("self == oldSelf", ASK_ANEW)
 }
 
-/// On the parent, for a field that may be absent: it may be neither added, changed nor taken away.
-pub(super) fn immutable_optional(field: &str) -> Rule {
-    forbidden(
-        format!("has(self.{field}) == has(oldSelf.{field}) && (!has(self.{field}) || self.{field} == oldSelf.{field})"),
-        ASK_ANEW,
-    )
-    .field_path(format!(".{field}"))
+/// On the parent of an immutable field that may be absent: it may be neither added nor taken away.
+pub(super) fn as_created(field: &str) -> Rule {
+    forbidden(format!("has(self.{field}) == has(oldSelf.{field})"), ASK_ANEW).field_path(format!(".{field}"))
 }
 
 pub(super) fn required_if(condition: &str, field: &str, message: &'static str) -> Rule {
@@ -55,38 +56,47 @@ pub(super) fn required_if(condition: &str, field: &str, message: &'static str) -
         .reason(Reason::FieldValueRequired)
 }
 
-/// A map whose entries are recorded for good.
-pub(super) fn write_once_map(field: &str) -> Rule {
+/// On a map whose entries are recorded for good.
+pub(super) fn recorded_entries() -> Rule {
     forbidden(
-        format!(
-            "!has(oldSelf.{field}) || (has(self.{field}) && oldSelf.{field}.all(k, k in self.{field} && self.{field}[k] == oldSelf.{field}[k]))"
+        "oldSelf.all(k, k in self && self[k] == oldSelf[k])",
+        Message::Expression(
+            "'a recorded decision can be neither changed nor taken back: %s'.format([oldSelf.filter(k, !(k in self) || self[k] != oldSelf[k])])".into(),
         ),
+    )
+}
+
+/// On the parent of a map whose entries are recorded for good.
+pub(super) fn recorded_map(field: &str) -> Rule {
+    forbidden(
+        format!("!has(oldSelf.{field}) || has(self.{field})"),
         Message::Expression(format!(
-            "'a recorded decision can be neither changed nor taken back: %s'.format([oldSelf.{field}.filter(k, !has(self.{field}) || !(k in self.{field}) || self.{field}[k] != oldSelf.{field}[k])])"
+            "'a recorded decision can be neither changed nor taken back: %s'.format([oldSelf.{field}.map(k, k)])"
         )),
     )
     .field_path(format!(".{field}"))
 }
 
-pub(super) fn user_name_keys(field: &str) -> Rule {
-    forbidden(
-        format!("!has(self.{field}) || self.{field}.all(k, k.size() > 0 && k.size() <= 256)"),
-        "keys are user names of at most 256 characters",
-    )
-    .field_path(format!(".{field}"))
+/// On a map by user name.
+pub(super) fn user_name_keys() -> Rule {
+    forbidden("self.all(k, k.size() > 0 && k.size() <= 256)", "keys are user names of at most 256 characters")
 }
 
-pub(super) fn write_once(field: &str) -> Rule {
-    forbidden(
-        format!("!has(oldSelf.{field}) || (has(self.{field}) && self.{field} == oldSelf.{field})"),
-        "is recorded and can be neither changed nor taken back",
-    )
-    .field_path(format!(".{field}"))
+const RECORDED: &str = "is recorded and can be neither changed nor taken back";
+
+/// On a field that is written once.
+pub(super) fn recorded() -> Rule {
+    forbidden("self == oldSelf", RECORDED)
+}
+
+/// On the parent of a field that is written once.
+pub(super) fn stays_recorded(field: &str) -> Rule {
+    forbidden(format!("!has(oldSelf.{field}) || has(self.{field})"), RECORDED).field_path(format!(".{field}"))
 }
 
 /// On the parent: once there, the field stays.
 pub(super) fn kept(field: &str) -> Rule {
-    forbidden(format!("!has(oldSelf.{field}) || has(self.{field})"), "is recorded once and never taken back")
+    forbidden(format!("has(self.{field}) || !has(oldSelf.{field})"), "is recorded once and never taken back")
         .field_path(format!(".{field}"))
 }
 
@@ -191,7 +201,7 @@ pub(super) fn unique() -> Rule {
 pub(super) fn shortens() -> Rule {
     forbidden(
         format!(
-            "!has(self.duration) || !has(self.decisions) || self.decisions.all(k, !has(self.decisions[k].duration) || {} <= {})",
+            "!has(self.decisions) || !has(self.duration) || self.decisions.all(k, !has(self.decisions[k].duration) || {} <= {})",
             seconds("self.decisions[k].duration"),
             seconds("self.duration")
         ),
@@ -219,20 +229,13 @@ pub(super) fn starts_undecided() -> Rule {
     .field_path(".spec")
 }
 
-/// On the status: the phase moves along the edges of [`Phase::next`] alone.
+/// On the phase: it moves along the edges of [`Phase::next`] alone.
 pub(super) fn next_phase() -> Rule {
     let quoted = |phases: &[Phase]| phases.iter().map(|p| format!("'{p}'")).collect::<Vec<_>>().join(",");
     let live: Vec<Phase> = Phase::ALL.into_iter().filter(|phase| !phase.is_terminal()).collect();
     let table = live.iter().map(|phase| format!("'{phase}':[{}]", quoted(phase.next()))).collect::<Vec<_>>().join(",");
     forbidden(
-        format!(
-            "!has(oldSelf.phase) || (has(self.phase) && (self.phase == oldSelf.phase || (oldSelf.phase in [{}] && self.phase in {{{table}}}[oldSelf.phase])))",
-            quoted(&live)
-        ),
-        Message::Expression(
-            "'the lifecycle has no step from %s to %s'.format([oldSelf.phase, has(self.phase) ? self.phase : 'nothing'])"
-                .into(),
-        ),
+        format!("self == oldSelf || (oldSelf in [{}] && self in {{{table}}}[oldSelf])", quoted(&live)),
+        Message::Expression("'the lifecycle has no step from %s to %s'.format([oldSelf, self])".into()),
     )
-    .field_path(".phase")
 }
