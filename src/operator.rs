@@ -350,7 +350,7 @@ impl Wiring {
         let (cluster_bindings, cluster_binding_changes) =
             stored::<PartialObjectMeta<ClusterRoleBinding>>(Api::all(api()), of_grants());
 
-        let touched = touched_by_changes(watches.requests.clone(), watches.changes.read(), home.clone());
+        let touched = touched_by_changes(watches.requests.clone(), watches.changes.read());
         let of_grant = |labels: &BTreeMap<String, String>, namespace: &str| {
             labels.get(names::REQUEST).map(|name| ObjectRef::<Guarded<LockboxRequest>>::new(name).within(namespace))
         };
@@ -449,24 +449,20 @@ impl Wiring {
     }
 }
 
-/// The requests that a change of settings or assignments touches. Tenant assignments touch all: under some models
-/// Global Administrators decide everywhere.
+/// The requests that a change touches.
 fn touched_by_changes(
     store: Store<Guarded<LockboxRequest>>,
     changes: impl Stream<Item = Change> + Send + 'static,
-    home: String,
 ) -> impl Stream<Item = ObjectRef<Guarded<LockboxRequest>>> + Send + 'static {
     changes.flat_map(move |change| {
         let touches = |request: &Arc<Guarded<LockboxRequest>>| match &change {
             Change::Settings => true,
-            Change::Assignment(namespace) => {
-                *namespace == home || request.meta().namespace.as_deref() == Some(namespace)
-            }
             Change::Proofs => waits_for_proofs(request),
             Change::Told { namespace, name } => {
                 request.meta().namespace.as_ref() == Some(namespace) && request.meta().name.as_ref() == Some(name)
             }
-            Change::Level | Change::People | Change::Troubles => false,
+            // Who may decide is read when somebody has decided: no request waits for an assignment.
+            Change::Assignment(_) | Change::Level | Change::People | Change::Troubles => false,
         };
         let touched: Vec<_> = store
             .state()

@@ -96,18 +96,18 @@ impl Cluster {
         related: Option<ObjectReference>,
         record: &EventRecord,
     ) -> Result<(), Error> {
+        // What is from before this start may be published already, and a read costs less than a write that is refused.
+        if record.at <= self.started && self.is_published(&regarding, record).await? {
+            return Ok(());
+        }
         let events: Api<Event> = Api::namespaced(self.client.clone(), &record.namespace);
         let event = event(regarding, related, record, &self.config.instance);
         match limited("publish an Event", events.create(&PostParams::default(), &event)).await {
             // The namespace takes its records with it; there is nobody left to read them.
             Err(error) if error.namespace_is_ending() => Ok(()),
             Err(error) if error.already_exists() => {
-                let there = limited("read an Event", events.get(&record.name)).await?;
-                // Nobody else reports in our name (policy lockbox-events). The words may differ: those of an older
-                // version, or of another attempt.
-                let uid = |event: &Event| event.regarding.as_ref().and_then(|regarding| regarding.uid.clone());
-                let same = there.reporting_controller == event.reporting_controller && uid(&there) == uid(&event);
-                if same {
+                let regarding = event.regarding.unwrap_or_default();
+                if self.is_published(&regarding, record).await? {
                     return Ok(());
                 }
                 // Somebody squatted the name. The history has the entry; the Event cannot be had. Say so, and go on:
@@ -117,6 +117,19 @@ impl Cluster {
             }
             made => made.map(drop),
         }
+    }
+}
+
+impl Cluster {
+    /// Whether an Event of this name is there, and ours. Nobody else reports in our name (policy lockbox-events). The words
+    /// may differ: those of an older version, or of another attempt.
+    async fn is_published(&self, regarding: &ObjectReference, record: &EventRecord) -> Result<bool, Error> {
+        let events: Api<Event> = Api::namespaced(self.client.clone(), &record.namespace);
+        let there = limited("read an Event", events.get_opt(&record.name)).await?;
+        Ok(there.is_some_and(|there| {
+            there.reporting_controller.as_deref() == Some(names::CONTROLLER)
+                && there.regarding.is_some_and(|about| about.uid == regarding.uid)
+        }))
     }
 }
 

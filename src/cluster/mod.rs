@@ -18,6 +18,7 @@ mod views;
 
 use std::{fmt::Debug, future::Future, sync::Arc, time::Duration};
 
+use chrono::Utc;
 use k8s_openapi::api::rbac::v1::ClusterRole;
 use kube::{
     Api, Client,
@@ -34,7 +35,7 @@ pub use views::named_by;
 
 use self::{admission::Refused, placement::Placements};
 use crate::config::Config;
-use lockbox_api::{LockboxSettings, RoleAssignment, names};
+use lockbox_api::{LockboxSettings, Moment, RoleAssignment, names};
 use lockbox_lifecycle::RoleView;
 
 /// Objects a page of a list.
@@ -153,12 +154,14 @@ pub struct Cluster {
     config: Config,
     placements: Arc<Placements>,
     refused: Arc<Refused>,
+    /// Since when this process has been running.
+    started: Moment,
 }
 
 impl Cluster {
     /// Uses this client.
     pub fn new(client: Client, config: Config) -> Self {
-        Self { client, config, placements: Arc::default(), refused: Arc::default() }
+        Self { client, config, placements: Arc::default(), refused: Arc::default(), started: Utc::now() }
     }
 
     /// The client, for watches.

@@ -11,6 +11,11 @@ static WORLD: LazyLock<Mutex<World>> = LazyLock::new(|| Mutex::new(World::new())
 
 /// The most writes that an approved request may cost, from its creation to its end by the clock.
 const MOST: usize = 14;
+/// The most calls of the operator that a life may cost, from its creation to its end by the clock: its writes, and what is
+/// read before an approver is asked and before access is made.
+const MOST_CALLS: usize = 18;
+/// Of these the reads of the settings, which others read too.
+const OF_SETTINGS: usize = 2;
 /// What a requester's first request in a namespace costs besides: their Role's binding.
 const FIRST: usize = 1;
 
@@ -104,6 +109,54 @@ fn a_denied_request_costs_five_writes() {
         "update lockboxrequests/status", // closed
     ];
     assert_eq!(words(&writes_for(&world, mark, &closed)), expected);
+}
+
+#[test]
+fn a_life_costs_eighteen_calls_and_trials_that_requests_share() {
+    let world = WORLD.lock().unwrap_or_else(PoisonError::into_inner);
+    world.subscription("counted");
+    // The first request of its engineer in the namespace: their Role, and the trials.
+    world.grant("counted", "sr-0");
+    let mark = audit::mark(&world.cluster);
+    let manifest = request("sr-1").namespace("counted").set("/spec/duration", "3s");
+    world.create_as(&world.kim(), &manifest.to_string()).unwrap();
+    world.wait_for_phase("counted", "sr-1", "CustomerNotified");
+    world.decide(&world.alice(), "counted", "sr-1", "Approve").unwrap();
+    world.wait_until_closed("counted", "sr-1");
+    let calls: Vec<_> = audit::since(&world.cluster, mark)
+        .into_iter()
+        .filter(|call| call.user == audit::OPERATOR && call.verb != "watch" && !call.dry)
+        .filter(|call| call.namespace == "counted")
+        .collect();
+    let words = words(&calls);
+    assert!(calls.len() + OF_SETTINGS <= MOST_CALLS, "{}: {words:#?}", calls.len());
+}
+
+#[test]
+fn a_restart_makes_no_event_and_no_write_again() {
+    let world = WORLD.lock().unwrap_or_else(PoisonError::into_inner);
+    world.subscription("restarted");
+    for n in 0..8 {
+        world.ask("restarted", &format!("waits-{n}"));
+    }
+    world.grant("restarted", "has-access");
+    eventually("the Events of what is granted are published", || {
+        (world.events("restarted", "has-access").len() == 3).then_some(())
+    });
+    world.kill_operator();
+    let mark = audit::mark(&world.cluster);
+    world.start_operator();
+    // A request that is made now is worked on after those that were there.
+    world.grant("restarted", "made-afterwards");
+    eventually("its Events are published", || (world.events("restarted", "made-afterwards").len() == 3).then_some(()));
+    let again: Vec<_> = audit::operator_writes(&world.cluster, mark)
+        .into_iter()
+        .filter(|call| call.namespace == "restarted" && !call.name.contains("made-afterwards"))
+        .filter(|call| !call.name.starts_with("lockbox-view-"))
+        .collect();
+    let uid = uid(&world.get("lbr", "restarted", "made-afterwards"));
+    let again: Vec<_> = again.iter().filter(|call| !call.name.contains(&uid)).collect();
+    assert!(again.is_empty(), "{again:#?}");
 }
 
 /// At rest: every object is looked at again, because something that concerns it changed and changed nothing. That the

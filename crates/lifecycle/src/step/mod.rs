@@ -23,6 +23,7 @@ mod granted;
 mod incomplete;
 mod notified;
 
+use chrono::TimeDelta;
 use lockbox_api::{LockboxRequestStatus, Moment, condition, time::whole_seconds};
 
 use crate::{
@@ -78,6 +79,10 @@ pub enum Action {
         messages: Vec<Message>,
     },
 }
+
+/// After how long without a transition the count of published entries is recorded by itself. An API server keeps Events for
+/// an hour unless it is told otherwise.
+const AT_REST: TimeDelta = TimeDelta::minutes(10);
 
 /// What a phase decides.
 enum Next {
@@ -143,7 +148,24 @@ fn settle(facts: &Facts<'_>, mut status: LockboxRequestStatus, again: Option<Mom
     if let Some(messages) = notifications::to_tell(facts, now) {
         return Step::Do(Action::Tell { messages });
     }
+    if let Some(write) = record_published(facts, now) {
+        return write;
+    }
     Step::Sleep(wake(facts, again.into_iter().chain(notifications::wake(facts, now)).min(), now))
+}
+
+/// The write that records how much is published, for a request that has been at rest for so long that its Events may go
+/// before its next transition comes: then nobody could tell any more that they were there, and would publish them again.
+/// Whoever looks next writes it, so nobody is woken for it.
+fn record_published(facts: &Facts<'_>, now: Moment) -> Option<Step> {
+    let stored = facts.status()?;
+    let recorded = usize::try_from(stored.events_published.unwrap_or_default()).unwrap_or_default();
+    let rests_since = stored.history.last()?.at;
+    if recorded >= stored.history.len() || now < rests_since + AT_REST {
+        return None;
+    }
+    let published = Some(count(facts.published.min(stored.history.len())));
+    Some(Step::Write(Box::new(LockboxRequestStatus { events_published: published, ..stored.clone() })))
 }
 
 /// An action keeps failing: the request says so, and waits.

@@ -51,6 +51,7 @@ fn a_use_is_written_at_most_once_a_minute() {
 fn that_the_stream_goes_on_is_no_reason_to_write() {
     let mut world = granted();
     world.now += 3_600;
+    world.settle();
     world.activity = Some(Activity { message: "another sentence".into(), ..seen(0, world.now) });
     assert!(world.look().status.is_none());
 }
