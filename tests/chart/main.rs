@@ -96,6 +96,7 @@ const VALUES: &[(&str, &[&str])] = &[
     ("operator.listen", &[r#"operator.listen="0.0.0.0:8080""#]),
     ("operator.onlyFromItsPod", &["operator.onlyFromItsPod=false"]),
     ("operator.namespaces", &[r#"operator.namespaces=["contoso-prod"]"#]),
+    ("operator.bindsAnyRole", &["operator.bindsAnyRole=true"]),
     ("operator.flowSchema", &["operator.flowSchema=false"]),
     ("operator.resources", &[r#"operator.resources={"limits":{"cpu":"1"}}"#]),
     ("operator.priorityClassName", &[r#"operator.priorityClassName="system-cluster-critical""#]),
@@ -557,6 +558,10 @@ fn the_operators_rights_are_the_calls_that_it_makes() {
         left.unwrap().is_empty().then_some(())
     });
     drop(world.with_settings(&json!({"provider": {"engineers": [{"kind": "User", "name": KIM}]}})));
+    // Of a role that the watch does not know, the API server is asked.
+    let mut levels = support::settings()["spec"]["accessLevels"].as_array().unwrap().clone();
+    levels.push(json!({"name": "Gone", "clusterRole": "is-not-there"}));
+    drop(world.with_settings(&json!({"accessLevels": levels})));
     // A name that is used again: what showed it to the one before goes, with the last name the Role too.
     world.subscription("used-again");
     world.ask("used-again", "sr-1");
@@ -657,6 +662,34 @@ fn an_upgrade_keeps_what_is_granted_and_after_uninstalling_it_ends_by_itself() {
             assert_eq!(status["phase"], "Approved", "an administrator may allow it while the approval lasts");
             assert!(status["message"].as_str().unwrap().contains("within 1h"), "{}", status["message"]);
         })
+    });
+
+    // RBAC lets the operator bind any Role only where the values say so; the policies hold it to its grants all the same.
+    let binds = || {
+        let operator = format!("--as={}", support::audit::OPERATOR);
+        let asked = ["auth", "can-i", "bind", "roles/somebodys", "-n", "upgraded", &operator];
+        let may = world.admin(&asked).is_ok_and(|answer| answer.trim() == "yes");
+        let binding =
+            ["lockbox-grant-mallory", "-n", "upgraded", "--role=somebodys", "--user=mallory@provider.example"];
+        let tried = [&["create", "rolebinding"], &binding[..], &["--dry-run=server", &operator]].concat();
+        (may, world.admin(&tried).unwrap_err())
+    };
+    world.admin(&["create", "role", "somebodys", "-n", "upgraded", "--verb=get", "--resource=secrets"]).unwrap();
+    let (may, refused) = binds();
+    assert!(!may && refused.contains("forbidden"), "{refused}");
+    run(&[
+        "upgrade",
+        "lockbox",
+        chart,
+        "-n",
+        "lockbox-system",
+        "--reuse-values",
+        "--set",
+        "operator.bindsAnyRole=true",
+    ]);
+    eventually("RBAC lets the operator bind, and a policy does not", || {
+        let (may, refused) = binds();
+        (may && refused.contains("ValidatingAdmissionPolicy 'lockbox-operator-limits")).then_some(())
     });
 
     let short = request("short").namespace("upgraded").set("/spec/duration", "8s").to_string();
