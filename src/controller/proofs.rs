@@ -58,12 +58,20 @@ struct State {
     proofs: Proofs,
     /// By how much the API server's clock is ahead of ours; nothing while they are in sync.
     ahead: TimeDelta,
+    /// When each was last proven.
+    proven_at: [Option<Instant>; 4],
 }
+
+/// What is proven, each by its name in metrics and its place in [`State::proven_at`].
+const AUTHENTIC: (&str, usize) = ("authentic", 0);
+const ENFORCED: (&str, usize) = ("enforced", 1);
+const CLOCK: (&str, usize) = ("clock", 2);
+const SAFETY_NET: (&str, usize) = ("safety_net", 3);
 
 impl CurrentProofs {
     /// Nothing is proven yet.
     pub fn new(changes: Changes) -> Self {
-        let state = State { proofs: Proofs::none_yet(), ahead: TimeDelta::zero() };
+        let state = State { proofs: Proofs::none_yet(), ahead: TimeDelta::zero(), proven_at: [None; 4] };
         Self { state: Mutex::new(state), tried: watch::Sender::new(false), doubted: Notify::new(), changes }
     }
 
@@ -87,6 +95,34 @@ impl CurrentProofs {
     /// Something forged was let in: anything older than now no longer counts, and everything is tried again.
     pub fn doubt(&self) {
         self.doubted.notify_one();
+    }
+
+    /// For each: its name, whether it is proven, and how long ago it last was.
+    pub fn ages(&self) -> [(&'static str, bool, Option<Duration>); 4] {
+        let state = self.lock();
+        let of = |(name, place): (&'static str, usize), proof: &Proof| {
+            let at = state.proven_at.get(place).copied().flatten();
+            (name, *proof == Proof::Proven, at.map(|at| at.elapsed()))
+        };
+        let proofs = &state.proofs;
+        [
+            of(AUTHENTIC, &proofs.authentic),
+            of(ENFORCED, &proofs.enforced),
+            of(CLOCK, &proofs.clock),
+            of(SAFETY_NET, &proofs.safety_net),
+        ]
+    }
+
+    /// These were tried just now.
+    fn were_tried(&self, tried: &[(&'static str, usize)]) {
+        let ages = self.ages();
+        let mut state = self.lock();
+        for (name, place) in tried {
+            let proven = ages.iter().any(|(of, proven, _)| of == name && *proven);
+            if let Some(at) = state.proven_at.get_mut(*place).filter(|_| proven) {
+                *at = Some(Instant::now());
+            }
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -150,6 +186,7 @@ pub async fn run(current: &CurrentProofs, cluster: &Cluster, policies: impl Stre
                 proofs.clock = clock.proof.clone();
             }
         });
+        current.were_tried(if clock.is_ok() { &[AUTHENTIC, ENFORCED, CLOCK] } else { &[AUTHENTIC, ENFORCED] });
         current.tried.send_replace(true);
         let now = current.read();
         let wait = if (now.admission(), &now.clock) == (&Proof::Proven, &Proof::Proven) {
@@ -278,6 +315,7 @@ pub async fn run_canaries(current: &CurrentProofs, cluster: &Cluster) {
             sleep(NET_LOOK[usize::from(late)]).await;
         }
         current.update(|proofs| proofs.safety_net = Proof::Proven);
+        current.were_tried(&[SAFETY_NET]);
         proven_at = Some(Instant::now());
         sleep(NET_INTERVAL).await;
     }
