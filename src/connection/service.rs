@@ -28,7 +28,7 @@ use crate::metrics::Metrics;
 /// vain learns that the connection is the reason.
 const ANSWER: Duration = Duration::from_secs(9);
 /// How long a watch lasts where nobody answers pings: then silence beyond it is the end of the connection.
-const WATCH: Duration = Duration::from_secs(20);
+const WATCH: Duration = Duration::from_secs(15);
 /// How late the end of such a watch may come.
 const LATE: Duration = Duration::from_secs(4);
 
@@ -151,6 +151,6 @@ mod tests {
     fn a_watch_is_shortened_and_stays_the_same_otherwise() {
         let uri: Uri = "https://host/api/v1/pods?watch=true&timeoutSeconds=290&labelSelector=a%3Db".parse().unwrap();
         let shorter = for_at_most(&uri, WATCH).unwrap();
-        assert_eq!(shorter, "https://host/api/v1/pods?watch=true&labelSelector=a%3Db&timeoutSeconds=20");
+        assert_eq!(shorter, "https://host/api/v1/pods?watch=true&labelSelector=a%3Db&timeoutSeconds=15");
     }
 }

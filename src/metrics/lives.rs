@@ -57,6 +57,10 @@ impl Lives {
         }
         let entries = register
             .counter("history_entries", "Entries that this process added to the histories of requests, by action");
+        // Alerts look at these, and an alert sees no step from nothing to 1.
+        for action in [AuditAction::TamperWithGrant, AuditAction::EndOverdue, AuditAction::RejectDecision] {
+            let _ = entries.get_or_create(&Recorded { action: action.to_string() });
+        }
         let decisions = register.counter(
             "decisions",
             "What became of requests that the customer was asked about: Approve, Deny, or Expire when nobody decided in time",

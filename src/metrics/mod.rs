@@ -109,6 +109,9 @@ impl Default for Counted {
         }
         let waiting = register.plain_gauge("messages_waiting", "Messages that some destination has not taken yet");
         let heard = register.counter("audit_events", "Events of the API server's audit stream, by what became of them");
+        for outcome in [Heard::Taken, Heard::Other, Heard::Repeated, Heard::Lost, Heard::Refused, Heard::NotRecorded] {
+            let _ = heard.get_or_create(&Event { outcome });
+        }
         let calls = Calls::new(&mut register);
         let lives = Lives::new(&mut register);
         let work = Work::new(&mut register);
