@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use crate::{connection::Watched, controller::queue::Queue};
+use crate::{connection::Watched, controller::queue::Queue, metrics::Metrics};
 
 /// Bookmarks come about every minute: a watch that misses two of them hears nothing.
 const SILENT: Duration = Duration::from_secs(150);
@@ -33,8 +33,11 @@ struct Inner {
 
 impl Health {
     /// Not ready yet.
-    pub fn new(watched: Watched) -> Self {
-        Self(Arc::new(Inner { watched, ..Inner::default() }))
+    pub fn new(watched: Watched, metrics: &Metrics) -> Self {
+        let health = Self(Arc::new(Inner { watched, ..Inner::default() }));
+        let shown = health.clone();
+        metrics.when_asked(move |seen| seen.ready(shown.ready().is_ok()));
+        health
     }
 
     /// What is stored is known, and the admission policies were tried.
@@ -91,7 +94,7 @@ mod tests {
     use http::Method;
 
     use super::*;
-    use crate::{connection::Call, metrics::Metrics};
+    use crate::connection::Call;
 
     const MINUTE: Duration = Duration::from_mins(1);
 
@@ -100,7 +103,7 @@ mod tests {
     }
 
     fn started(watched: &Watched) -> Health {
-        let health = Health::new(watched.clone());
+        let health = Health::new(watched.clone(), &Metrics::default());
         assert_eq!(health.ready(), Err("starting".into()));
         health.started();
         health
@@ -147,7 +150,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_queue_that_does_not_move_is_first_not_ready_and_then_dead() {
-        let health = Health::new(Watched::default());
+        let health = Health::new(Watched::default(), &Metrics::default());
         let queue = Queue::new("request", Metrics::default());
         health.look_at(queue.clone());
         queue.came(Some("shop"), "a");

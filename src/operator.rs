@@ -76,11 +76,7 @@ pub enum Error {
 /// the start.
 pub async fn run(connection: Connection, config: Config, stop: impl Future<Output = ()>) -> Result<(), Error> {
     let Connection { client, metrics, watched } = connection;
-    let health = Health::new(watched);
-    metrics.when_asked({
-        let health = health.clone();
-        move |seen| seen.ready(health.ready().is_ok())
-    });
+    let health = Health::new(watched, &metrics);
     let listen = config.listen;
     let endpoint = match config.activity.clone() {
         Some(config) => Some(Endpoint::open(config, health.clone(), metrics.clone()).await?),
@@ -123,17 +119,7 @@ pub async fn run(connection: Connection, config: Config, stop: impl Future<Outpu
         let context = context.clone();
         move |seen| seen::show(&context, seen)
     });
-    let queue = |kind| {
-        let queue = Queue::new(kind, metrics.clone());
-        health.look_at(queue.clone());
-        queue
-    };
-    let queues = Queues {
-        requests: queue("request"),
-        assignments: queue("assignment"),
-        removals: queue("removal"),
-        settings: queue("settings"),
-    };
+    let queues = Queues::new(&metrics, &health);
     let ready = watches.ready(context.clone(), health);
     let (stopping, stopped) = watch::channel(false);
     let wiring = Wiring {
@@ -361,6 +347,23 @@ struct Queues {
     assignments: Queue,
     removals: Queue,
     settings: Queue,
+}
+
+impl Queues {
+    /// All of them empty, and looked at.
+    fn new(metrics: &Metrics, health: &Health) -> Self {
+        let queue = |kind| {
+            let queue = Queue::new(kind, metrics.clone());
+            health.look_at(queue.clone());
+            queue
+        };
+        Self {
+            requests: queue("request"),
+            assignments: queue("assignment"),
+            removals: queue("removal"),
+            settings: queue("settings"),
+        }
+    }
 }
 
 impl Wiring {

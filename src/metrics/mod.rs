@@ -86,8 +86,10 @@ struct Counted {
     work: Work,
     state: State,
     /// What is looked at when somebody asks.
-    sources: Mutex<Vec<Box<dyn Fn(&Seen<'_>) + Send + Sync>>>,
+    sources: Mutex<Vec<Source>>,
 }
+
+type Source = Box<dyn Fn(&Seen<'_>) + Send + Sync>;
 
 impl std::fmt::Debug for Metrics {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
