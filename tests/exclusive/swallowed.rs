@@ -113,15 +113,24 @@ fn value(metrics: &str, series: &str) -> f64 {
     line.unwrap_or_else(|| panic!("{series} is not in\n{metrics}")).parse().unwrap()
 }
 
+/// Starts the operator as it was before, whatever became of the test.
+struct Back<'a>(&'a World);
+
+impl Drop for Back<'_> {
+    fn drop(&mut self) {
+        self.0.start_operator();
+    }
+}
+
 /// Runs the operator by this way while `act` acts, and then as before.
 fn by_way_of(world: &World, account: &User, act: impl FnOnce(SocketAddr)) {
     world.kill_operator();
+    let _back = Back(world);
     let address = free();
     let operator = Operator::start(account, world.cluster.data(), &["--listen", &address.to_string()]);
     eventually("the operator is ready", || (ask(address, "/readyz")?.0 == 200).then_some(()));
     act(address);
     drop(operator);
-    world.start_operator();
 }
 
 /// Kim gets access, everything is swallowed, Alice revokes the access: when has it ended?
@@ -218,7 +227,7 @@ fn what_becomes_of_a_request_shows_in_the_metrics_and_by_its_uid_in_the_log() {
         for watched in ["lockboxsettings", "roleassignments", "rolebindings", "validatingadmissionpolicies"] {
             value(&after, &format!("lockbox_watch_age_seconds{{resource=\"{watched}\"}}"));
         }
-        // The API server knows neither names nor namespaces of anybody in the labels.
+        // No label says whom or what it is about.
         assert!(!after.contains(here) && !after.contains("sr-measured") && !after.contains('@'), "{after}");
 
         let uid = closed["metadata"]["uid"].as_str().unwrap();
