@@ -86,7 +86,7 @@ async fn call(shared: Arc<Shared>, mut request: Request<Body>) -> Result<Respons
     let code = answered.as_ref().ok().and_then(|answer| answer.as_ref().ok()).map(|answer| answer.status().as_u16());
     shared.metrics.called(&call, code, took);
     let (verb, resource, took) = (call.verb, call.resource, took.as_secs_f64());
-    tracing::trace!(verb, resource, code, took, "called the API server");
+    tracing::debug!(verb, resource, code, took, "called the API server");
     let answer = match answered {
         Ok(Ok(answer)) => answer,
         Ok(Err(error)) => {

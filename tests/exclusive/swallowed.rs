@@ -238,5 +238,14 @@ fn what_becomes_of_a_request_shows_in_the_metrics_and_by_its_uid_in_the_log() {
             let line: Value = serde_json::from_str(line).unwrap();
             assert!(line["uid"] == uid || line["span"]["uid"] == uid, "{line}");
         }
+        // What names no request is found by the work that it belongs to.
+        let lines = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        let calls: Vec<Value> = lines.filter(|line| line["span"]["uid"] == uid).collect();
+        for (verb, resource) in [("create", "jobs"), ("create", "rolebindings"), ("delete", "rolebindings")] {
+            assert!(
+                calls.iter().any(|call| call["verb"] == verb && call["resource"] == resource),
+                "{verb} {resource}: {calls:#?}"
+            );
+        }
     });
 }
