@@ -11,8 +11,10 @@ use std::{
 
 use crate::{connection::Watched, controller::queue::Queue, metrics::Metrics};
 
-/// Bookmarks come about every minute: a watch that misses two of them hears nothing.
-const SILENT: Duration = Duration::from_secs(150);
+/// A watch that cannot be opened is tried again within half a minute.
+const CLOSED: Duration = Duration::from_mins(1);
+/// A watch lasts 290 seconds, and then something comes: that it ended, and that it is open again.
+const SILENT: Duration = Duration::from_secs(330);
 /// A watch that fails is tried again at least every half minute: one that does nothing at all for so long is stuck.
 const STILL: Duration = Duration::from_mins(10);
 /// Each call has a time limit, so work ends one way or the other.
@@ -61,6 +63,7 @@ impl Health {
         if !self.is_started() {
             return Err("starting".into());
         }
+        over(self.0.watched.closed(), CLOSED, "the watch of", "has not been open")?;
         over(self.0.watched.silent(), SILENT, "the watch of", "has heard nothing")?;
         over(self.stuck(), SLOW, "the queue of kind", "does not move")
     }
@@ -121,20 +124,45 @@ mod tests {
             assert_eq!(health.alive(), Ok(()));
             tokio::time::advance(MINUTE).await;
         }
-        assert_eq!(health.ready(), Err("the watch of lockboxrequests has heard nothing for 10800 s".into()));
+        assert_eq!(health.ready(), Err("the watch of lockboxrequests has not been open for 10800 s".into()));
         watched.heard(&watch("lockboxrequests"));
         assert_eq!(health.ready(), Ok(()));
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_watch_that_hears_a_bookmark_each_minute_is_ready() {
+    async fn a_watch_that_starts_anew_in_its_time_is_ready_even_if_nothing_else_comes() {
         let watched = Watched::default();
         let health = started(&watched);
-        for _ in 0..180 {
+        for _ in 0..100 {
+            watched.moved(&watch("lockboxrequests"));
             watched.heard(&watch("lockboxrequests"));
-            tokio::time::advance(MINUTE).await;
+            tokio::time::advance(Duration::from_secs(295)).await;
             assert_eq!((health.ready(), health.alive()), (Ok(()), Ok(())));
         }
+        tokio::time::advance(MINUTE).await;
+        assert_eq!(health.ready(), Err("the watch of lockboxrequests has heard nothing for 355 s".into()));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_watch_that_cannot_even_list_is_tried_again_and_restarts_nothing() {
+        let watched = Watched::default();
+        let health = started(&watched);
+        let list = Call::of(&Method::GET, &"/apis/lockbox.dev/v1alpha1/lockboxrequests?limit=20".parse().unwrap());
+        watched.heard(&watch("lockboxrequests"));
+        watched.moved(&watch("lockboxrequests"));
+        for _ in 0..60 {
+            watched.moved(&list);
+            tokio::time::advance(MINUTE).await;
+            assert_eq!(health.alive(), Ok(()));
+        }
+        assert!(health.ready().is_err());
+        // Where the watch is open and silent, a list by somebody else says nothing about it.
+        watched.heard(&watch("lockboxrequests"));
+        for _ in 0..12 {
+            watched.moved(&list);
+            tokio::time::advance(MINUTE).await;
+        }
+        assert_eq!(health.alive(), Err("the watch of lockboxrequests has done nothing for 720 s".into()));
     }
 
     #[tokio::test(start_paused = true)]

@@ -32,3 +32,14 @@ fn answer(fares: Result<(), String>) -> (StatusCode, String) {
         Err(why) => (StatusCode::SERVICE_UNAVAILABLE, why + "\n"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_wrong_is_told_with_a_status_that_fails_the_probe() {
+        assert_eq!(answer(Ok(())), (StatusCode::OK, "ok\n".into()));
+        assert_eq!(answer(Err("starting".into())), (StatusCode::SERVICE_UNAVAILABLE, "starting\n".into()));
+    }
+}

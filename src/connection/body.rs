@@ -57,7 +57,6 @@ impl<B> Answer<B> {
             return Poll::Pending;
         }
         (limit.lost)();
-        self.watched.moved(&self.call);
         Poll::Ready(Some(Err(Silent(limit.silence).into())))
     }
 }
@@ -80,10 +79,7 @@ where
                 }
                 Poll::Ready(Some(Ok(frame)))
             }
-            Poll::Ready(Some(Err(error))) => {
-                this.watched.moved(&this.call);
-                Poll::Ready(Some(Err(error.into())))
-            }
+            Poll::Ready(Some(Err(error))) => Poll::Ready(Some(Err(error.into()))),
             Poll::Ready(None) => Poll::Ready(None),
             // Only when there is nothing to read: a reader that was busy is no sign of silence.
             Poll::Pending => this.silent(cx),
@@ -96,6 +92,13 @@ where
 
     fn size_hint(&self) -> SizeHint {
         self.body.size_hint()
+    }
+}
+
+/// However it ended: whoever watched starts anew, or does not.
+impl<B> Drop for Answer<B> {
+    fn drop(&mut self) {
+        self.watched.moved(&self.call);
     }
 }
 
@@ -140,7 +143,10 @@ mod tests {
         let error = answer.frame().await.unwrap().unwrap_err();
         assert!(error.to_string().contains("no word from the API server for 24 s"), "{error}");
         assert_eq!((begun.elapsed().as_secs(), lost.load(Ordering::Relaxed)), (64, 1));
-        assert_eq!(watched.silent()[0].1.as_secs(), 24);
-        assert_eq!(watched.still()[0].1.as_secs(), 0);
+        assert_eq!((watched.silent()[0].1.as_secs(), watched.closed().len()), (24, 0));
+        drop(answer);
+        tokio::time::advance(SECOND).await;
+        assert_eq!(watched.silent()[0].1.as_secs(), 25);
+        assert_eq!((watched.closed()[0].1.as_secs(), watched.still()[0].1.as_secs()), (1, 1));
     }
 }

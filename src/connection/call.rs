@@ -35,8 +35,8 @@ pub struct Call {
     pub verb: &'static str,
     /// The resource in the plural, one of [`RESOURCES`].
     pub resource: &'static str,
-    /// Of a watch, what it watches: the same after each start.
-    pub watch: Option<String>,
+    /// Of a watch and of a list, what is selected: the same for each start of a watch, and for the list that it begins with.
+    pub selection: Option<String>,
 }
 
 impl Call {
@@ -58,11 +58,16 @@ impl Call {
             "DELETE" => "deletecollection",
             _ => OTHER,
         };
-        let watch = (verb == "watch").then(|| {
+        let selection = matches!(verb, "watch" | "list").then(|| {
             let selects = parameters().filter(|(name, _)| matches!(*name, "labelSelector" | "fieldSelector"));
             selects.fold(path.to_owned(), |so_far, (name, value)| so_far + " " + name + "=" + value)
         });
-        Self { verb, resource, watch }
+        Self { verb, resource, selection }
+    }
+
+    /// Whether it is a watch.
+    pub fn is_watch(&self) -> bool {
+        self.verb == "watch"
     }
 }
 
@@ -120,16 +125,20 @@ mod tests {
         ] {
             let call = Call::of(&method, &uri.parse().unwrap());
             assert_eq!((call.verb, call.resource), (verb, resource), "{method} {uri}");
-            assert_eq!(call.watch.is_some(), verb == "watch");
+            assert_eq!(
+                (call.is_watch(), call.selection.is_some()),
+                (verb == "watch", matches!(verb, "watch" | "list"))
+            );
         }
     }
 
     #[test]
-    fn a_watch_is_the_same_after_each_start_and_another_for_each_selection() {
-        let watch = |query: &str| {
-            Call::of(&Method::GET, &format!("/api/v1/pods?watch=true&{query}").parse().unwrap()).watch.unwrap()
-        };
-        assert_eq!(watch("labelSelector=a&resourceVersion=1"), watch("labelSelector=a&resourceVersion=2"));
-        assert_ne!(watch("labelSelector=a"), watch("labelSelector=b"));
+    fn a_watch_is_the_same_after_each_start_and_its_list_and_another_for_each_selection() {
+        let selection =
+            |query: &str| Call::of(&Method::GET, &format!("/api/v1/pods?{query}").parse().unwrap()).selection.unwrap();
+        let watch = selection("watch=true&labelSelector=a&resourceVersion=1");
+        assert_eq!(watch, selection("watch=true&labelSelector=a&resourceVersion=2"));
+        assert_eq!(watch, selection("limit=20&labelSelector=a"));
+        assert_ne!(watch, selection("watch=true&labelSelector=b"));
     }
 }

@@ -72,7 +72,7 @@ impl tower::Service<Request<Body>> for Service {
 
 async fn call(shared: Arc<Shared>, mut request: Request<Body>) -> Result<Response<Answer<Incoming>>, BoxError> {
     let call = Call::of(request.method(), request.uri());
-    if call.watch.is_some()
+    if call.is_watch()
         && shared.plain.load(Ordering::Relaxed)
         && let Some(shorter) = for_at_most(request.uri(), WATCH)
     {
@@ -101,12 +101,14 @@ async fn call(shared: Arc<Shared>, mut request: Request<Body>) -> Result<Respons
     };
     let plain = answer.version() < Version::HTTP_2;
     shared.plain.store(plain, Ordering::Relaxed);
-    shared.watched.heard(&call);
-    let silence = match (&call.watch, plain) {
-        (None, _) => Some(ANSWER),
-        (Some(_), true) => Some(WATCH + LATE),
+    if answer.status().is_success() {
+        shared.watched.heard(&call);
+    }
+    let silence = match (call.is_watch(), plain) {
+        (false, _) => Some(ANSWER),
+        (true, true) => Some(WATCH + LATE),
         // Its connection is asked whether it lives.
-        (Some(_), false) => None,
+        (true, false) => None,
     };
     let lost: Arc<dyn Fn() + Send + Sync> = {
         let shared = shared.clone();

@@ -220,7 +220,7 @@ fn what_becomes_of_a_request_shows_in_the_metrics_and_by_its_uid_in_the_log() {
         for (series, most) in [
             (r#"lockbox_queue_length{kind="request"}"#, 0.0),
             ("lockbox_events_waiting", 0.0),
-            (r#"lockbox_watch_age_seconds{resource="lockboxrequests"}"#, 150.0),
+            (r#"lockbox_watch_age_seconds{resource="lockboxrequests"}"#, 90.0),
         ] {
             assert!(value(&after, series) <= most, "{series}\n{after}");
         }
