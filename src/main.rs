@@ -86,8 +86,8 @@ struct Run {
     /// The tenant's home namespace, for requests and assignments of scope Tenant.
     #[arg(long, env = "LOCKBOX_TENANT_NAMESPACE", default_value = "lockbox-tenant", value_name = "NAMESPACE")]
     tenant_namespace: String,
-    /// Address for probes (/healthz, /readyz) and /metrics, such as [::]:8080 (IPv6, and IPv4 where Linux serves both). If omitted:
-    /// no probes.
+    /// Address for probes (/healthz, /readyz) and /metrics, such as [::]:8080 (IPv6, and IPv4 where Linux serves both). If
+    /// omitted: neither.
     #[arg(long, env = "LOCKBOX_LISTEN", value_name = "ADDRESS")]
     listen: Option<SocketAddr>,
     /// How many requests to work on at the same time.
