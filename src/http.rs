@@ -1,12 +1,6 @@
 //! Probes and metrics.
 
-use std::{
-    net::SocketAddr,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-};
+use std::{future, net::SocketAddr};
 
 use axum::{
     Router,
@@ -14,42 +8,38 @@ use axum::{
     routing::get,
 };
 
-use crate::metrics::Metrics;
+use crate::{health::Health, metrics::Metrics};
 
-/// Whether the operator has read the cluster once, and is at work.
-#[derive(Clone, Debug, Default)]
-pub struct Readiness(Arc<AtomicBool>);
-
-impl Readiness {
-    /// From now on it is ready.
-    pub fn set(&self) {
-        self.0.store(true, Ordering::Relaxed);
-    }
-
-    /// Whether it is.
-    pub fn is_ready(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
-    }
-}
-
-/// Serves `/healthz` (the process answers), `/readyz` (it has read the cluster) and `/metrics` until it is stopped.
-pub async fn serve(address: SocketAddr, readiness: Readiness, metrics: Metrics) -> std::io::Result<()> {
-    let ready = move || {
-        let answer = if readiness.is_ready() {
-            (StatusCode::OK, "ok\n")
-        } else {
-            (StatusCode::SERVICE_UNAVAILABLE, "starting\n")
-        };
-        async move { answer }
+/// Serves `/healthz`, `/readyz` and `/metrics` until it is stopped.
+pub async fn serve(address: SocketAddr, health: Health, metrics: Metrics) -> std::io::Result<()> {
+    let alive = {
+        let health = health.clone();
+        move || future::ready(answer(health.alive()))
     };
+    let ready = move || future::ready(answer(health.ready()));
     let shown = move || {
         let text = metrics.text();
         async move { ([(header::CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")], text) }
     };
-    let router = Router::new()
-        .route("/healthz", get(|| async { "ok\n" }))
-        .route("/readyz", get(ready))
-        .route("/metrics", get(shown));
+    let router = Router::new().route("/healthz", get(alive)).route("/readyz", get(ready)).route("/metrics", get(shown));
     let listener = tokio::net::TcpListener::bind(address).await?;
     axum::serve(listener, router).await
+}
+
+fn answer(fares: Result<(), String>) -> (StatusCode, String) {
+    match fares {
+        Ok(()) => (StatusCode::OK, "ok\n".into()),
+        Err(why) => (StatusCode::SERVICE_UNAVAILABLE, why + "\n"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_wrong_is_told_with_a_status_that_fails_the_probe() {
+        assert_eq!(answer(Ok(())), (StatusCode::OK, "ok\n".into()));
+        assert_eq!(answer(Err("starting".into())), (StatusCode::SERVICE_UNAVAILABLE, "starting\n".into()));
+    }
 }

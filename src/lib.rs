@@ -12,9 +12,12 @@
 //! | [`lifecycle`] | what happens next | decide; no I/O, no clock |
 //! | [`cluster`] | what is written to the API server | write, each call with a time limit |
 //! | [`controller`] | when to look, and at what | watch, gather facts, perform a step |
+//! | [`connection`] | how the API server is reached | send, and notice silence |
 //! | `outbox` | which messages are on their way | send, and remember nothing that matters |
 //! | [`notify`] | how a message leaves the cluster | talk to mail servers and webhooks, one message at a time |
 //! | `activity` | what the API server's audit stream says of accesses | listen; write nothing |
+//! | `health` | whether the operator does its work | look |
+//! | [`metrics`] | what is counted and measured | count |
 //! | [`operator`] | how it is wired and stopped | start and stop |
 //!
 //! # Invariants
@@ -27,10 +30,12 @@
 mod activity;
 pub mod cluster;
 pub mod config;
+pub mod connection;
 mod controller;
 pub mod crds;
+mod health;
 mod http;
-mod metrics;
+pub mod metrics;
 pub mod notify;
 pub mod operator;
 mod outbox;

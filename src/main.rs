@@ -9,6 +9,7 @@ use std::{io::IsTerminal as _, net::SocketAddr, path::PathBuf, process::ExitCode
 use clap::{CommandFactory as _, Parser, Subcommand, ValueEnum};
 use lockbox::{
     config::{Activity, Config, Marks},
+    connection::Connection,
     crds,
     notify::{ConfigError, Notifications, Secrets},
     operator,
@@ -85,8 +86,8 @@ struct Run {
     /// The tenant's home namespace, for requests and assignments of scope Tenant.
     #[arg(long, env = "LOCKBOX_TENANT_NAMESPACE", default_value = "lockbox-tenant", value_name = "NAMESPACE")]
     tenant_namespace: String,
-    /// Address for probes (/healthz, /readyz), such as [::]:8080 (IPv6, and IPv4 where Linux serves both). If omitted:
-    /// no probes.
+    /// Address for probes (/healthz, /readyz) and /metrics, such as [::]:8080 (IPv6, and IPv4 where Linux serves both). If
+    /// omitted: neither.
     #[arg(long, env = "LOCKBOX_LISTEN", value_name = "ADDRESS")]
     listen: Option<SocketAddr>,
     /// How many requests to work on at the same time.
@@ -223,14 +224,14 @@ fn run(arguments: Run) -> Result<(), Box<dyn std::error::Error>> {
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info,kube=warn"));
     let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     match arguments.log_format {
-        LogFormat::Json => logs.json().flatten_event(true).with_current_span(false).init(),
+        LogFormat::Json => logs.json().flatten_event(true).with_span_list(false).init(),
         LogFormat::Text => logs.with_ansi(std::io::stderr().is_terminal()).init(),
     }
     let config = arguments.config()?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
-        let client = kube::Client::try_default().await?;
-        Box::pin(operator::run(client, config, stop_signal())).await?;
+        let connection = Connection::new(kube::Config::infer().await?)?;
+        Box::pin(operator::run(connection, config, stop_signal())).await?;
         Ok(())
     })
 }

@@ -22,11 +22,13 @@ use kube::{
     },
 };
 use tokio::sync::watch;
+use tracing::Instrument as _;
 
 use crate::{
     activity::{self, Endpoint},
-    cluster::{Cluster, OurKinds},
+    cluster::{Cluster, Error as ClusterError, OurKinds},
     config::Config,
+    connection::Connection,
     controller::{
         Context, Guarded, assignments,
         changes::{Change, Changes, News, of_assignment, of_settings},
@@ -34,13 +36,15 @@ use crate::{
         on_error,
         people::{People, Troubles},
         proofs::{self, CurrentProofs},
+        queue::Queue,
         removals,
         requests::{self, Requests},
         retry::Retries,
-        settings, sweep, views,
+        seen, settings, sweep, views,
         watches::{changed, stored, stored_telling, stored_watching, without_errors},
     },
-    http::{self, Readiness},
+    health::Health,
+    http,
     metrics::Metrics,
     outbox::{self, Outbox, Postman},
 };
@@ -70,12 +74,12 @@ pub enum Error {
 
 /// Runs until `stop` completes. It answers probes from the beginning, and waits for whatever the API server lacks at
 /// the start.
-pub async fn run(client: Client, config: Config, stop: impl Future<Output = ()>) -> Result<(), Error> {
-    let readiness = Readiness::default();
-    let metrics = Metrics::default();
+pub async fn run(connection: Connection, config: Config, stop: impl Future<Output = ()>) -> Result<(), Error> {
+    let Connection { client, metrics, watched } = connection;
+    let health = Health::new(watched, &metrics);
     let listen = config.listen;
     let endpoint = match config.activity.clone() {
-        Some(config) => Some(Endpoint::open(config, readiness.clone(), metrics.clone()).await?),
+        Some(config) => Some(Endpoint::open(config, health.clone(), metrics.clone()).await?),
         None => None,
     };
     let books = endpoint.as_ref().map(Endpoint::books);
@@ -85,7 +89,7 @@ pub async fn run(client: Client, config: Config, stop: impl Future<Output = ()>)
             None => future::pending().await,
         }
     };
-    let probes = probes(listen, readiness.clone(), metrics.clone());
+    let probes = probes(listen, health.clone(), metrics.clone());
     let (mut probes, mut heard, mut stop) = (Box::pin(probes), Box::pin(heard), Box::pin(stop));
     let cluster = Cluster::new(client.clone(), config);
     tokio::select! {
@@ -97,7 +101,7 @@ pub async fn run(client: Client, config: Config, stop: impl Future<Output = ()>)
     let (concurrency, home) = (cluster.config().concurrency, cluster.config().tenant_namespace.clone());
     let policies = policies(&client);
     let (watches, streams) = Watches::new(&client);
-    let outbox = Outbox::new(channels(cluster.config()), watches.changes.clone(), metrics);
+    let outbox = Outbox::new(channels(cluster.config()), watches.changes.clone(), metrics.clone());
     let context = Arc::new(Context {
         cluster,
         settings: watches.settings.clone(),
@@ -109,15 +113,22 @@ pub async fn run(client: Client, config: Config, stop: impl Future<Output = ()>)
         troubles: Troubles::default(),
         outbox,
         gone: watches.gone.clone(),
+        metrics: metrics.clone(),
         activity: books,
     });
-    let ready = watches.ready(context.clone(), readiness);
+    metrics.when_asked({
+        let context = context.clone();
+        move |seen| seen::show(&context, seen)
+    });
+    let queues = Queues::new(&metrics, &health);
+    let ready = watches.ready(context.clone(), health);
     let (stopping, stopped) = watch::channel(false);
     let wiring = Wiring {
         client,
         context: context.clone(),
         limits: controller::Config::default().concurrency(concurrency),
         ready: ready.clone(),
+        queues,
         stopped,
     };
     let reconcilers = future::join4(
@@ -160,9 +171,9 @@ pub async fn run(client: Client, config: Config, stop: impl Future<Output = ()>)
 }
 
 /// Answers probes, where there is an address for them.
-async fn probes(listen: Option<SocketAddr>, readiness: Readiness, metrics: Metrics) -> Result<(), Error> {
+async fn probes(listen: Option<SocketAddr>, health: Health, metrics: Metrics) -> Result<(), Error> {
     match listen {
-        Some(address) => http::serve(address, readiness, metrics).await.map_err(Error::Http),
+        Some(address) => http::serve(address, health, metrics).await.map_err(Error::Http),
         None => future::pending().await,
     }
 }
@@ -292,7 +303,7 @@ impl Watches {
     }
 
     /// Completes when the stores are filled: whatever is decided is decided with everything known.
-    fn ready(&self, context: Arc<Context>, readiness: Readiness) -> Ready {
+    fn ready(&self, context: Arc<Context>, health: Health) -> Ready {
         let (settings, assignments, requests) =
             (self.settings.clone(), self.assignments.clone(), self.requests.clone());
         let (levels, people, cluster_people) = (self.levels.clone(), self.people.clone(), self.cluster_people.clone());
@@ -304,7 +315,7 @@ impl Watches {
             filled(&people).await;
             filled(&cluster_people).await;
             context.proofs.tried().await;
-            readiness.set();
+            health.started();
             tracing::info!("ready: what is stored is known, and the admission policies were tried");
         }
         .boxed()
@@ -330,7 +341,34 @@ struct Wiring {
     context: Arc<Context>,
     limits: controller::Config,
     ready: Ready,
+    queues: Queues,
     stopped: watch::Receiver<bool>,
+}
+
+/// What waits for each reconciler.
+#[derive(Clone)]
+struct Queues {
+    requests: Queue,
+    assignments: Queue,
+    removals: Queue,
+    settings: Queue,
+}
+
+impl Queues {
+    /// All of them empty, and looked at.
+    fn new(metrics: &Metrics, health: &Health) -> Self {
+        let queue = |kind| {
+            let queue = Queue::new(kind, metrics.clone());
+            health.look_at(queue.clone());
+            queue
+        };
+        Self {
+            requests: queue("request"),
+            assignments: queue("assignment"),
+            removals: queue("removal"),
+            settings: queue("settings"),
+        }
+    }
 }
 
 impl Wiring {
@@ -340,12 +378,14 @@ impl Wiring {
         changed: Changed<Guarded<LockboxRequest>>,
         home: String,
     ) -> impl Future<Output = ()> + use<> {
+        let queue = self.queues.requests.clone();
         let of_grants = || watcher::Config::default().labels(names::REQUEST_UID);
         let api = || self.client.clone();
         let seen = watches.news.clone();
         let changed = changed.inspect(move |change| {
             let _ = change.as_ref().map(|request| seen.request(request));
         });
+        let changed = changed.inspect(coming(&queue));
         let (bindings, binding_changes) = stored::<PartialObjectMeta<RoleBinding>>(Api::all(api()), of_grants());
         let (cluster_bindings, cluster_binding_changes) =
             stored::<PartialObjectMeta<ClusterRoleBinding>>(Api::all(api()), of_grants());
@@ -374,8 +414,18 @@ impl Wiring {
             self.ready.clone().map(drop),
             until,
         );
-        let requests =
-            Arc::new(Requests::new(self.context, watches.requests.clone(), bindings.clone(), cluster_bindings.clone()));
+        let (metrics, gone) = (self.context.metrics.clone(), watches.gone.clone());
+        let requests = Arc::new(Requests::new(
+            self.context,
+            watches.requests.clone(),
+            bindings.clone(),
+            cluster_bindings.clone(),
+            queue.clone(),
+        ));
+        metrics.when_asked({
+            let requests = requests.clone();
+            move |seen| seen.events_waiting(requests.unpublished() + gone.waiting())
+        });
         // These stores are filled by this very controller, so its reconcilers run already while they wait for them. One
         // shared wait for all: of many who wait for a store directly, kube wakes the last one alone.
         let ready = self.ready;
@@ -388,13 +438,13 @@ impl Wiring {
         .shared();
         let run = Controller::for_stream(changed, watches.requests.clone())
             .with_config(self.limits)
-            .reconcile_on(touched)
-            .reconcile_on(of_bindings)
-            .reconcile_on(of_cluster_bindings)
-            .reconcile_on(heard_of)
+            .reconcile_on(touched.inspect(called(&queue)))
+            .reconcile_on(of_bindings.inspect(called(&queue)))
+            .reconcile_on(of_cluster_bindings.inspect(called(&queue)))
+            .reconcile_on(heard_of.inspect(called(&queue)))
             .graceful_shutdown_on(until_stopped(self.stopped))
-            .run(after(known, requests::reconcile), requests::on_error, requests);
-        future::join(drain("request", run), views).map(drop)
+            .run(after(known, queue.clone(), requests::reconcile), requests::on_error, requests);
+        future::join(drain(queue, run), views).map(drop)
     }
 
     fn reconcile_assignments(
@@ -402,7 +452,7 @@ impl Wiring {
         watches: &Watches,
         changed: Changed<Guarded<RoleAssignment>>,
     ) -> impl Future<Output = ()> + use<> {
-        let store = watches.assignments.clone();
+        let (store, queue) = (watches.assignments.clone(), self.queues.assignments);
         // Changes of assignments reach the controller by its own watch.
         let touched = watches.changes.read().flat_map(move |change| {
             let touched: Vec<_> = match change {
@@ -413,22 +463,22 @@ impl Wiring {
             };
             stream::iter(touched)
         });
-        let run = Controller::for_stream(changed, watches.assignments.clone())
+        let run = Controller::for_stream(changed.inspect(coming(&queue)), watches.assignments.clone())
             .with_config(self.limits)
-            .reconcile_on(touched)
+            .reconcile_on(touched.inspect(called(&queue)))
             .graceful_shutdown_on(until_stopped(self.stopped))
-            .run(after(self.ready, assignments::reconcile), on_error, self.context);
-        drain("assignment", run)
+            .run(after(self.ready, queue.clone(), assignments::reconcile), on_error, self.context);
+        drain(queue, run)
     }
 
     fn reconcile_removals(self) -> impl Future<Output = ()> + use<> {
-        let kind = removals::kind();
+        let (kind, queue) = (removals::kind(), self.queues.removals);
         let requests = Api::<DynamicObject>::all_with(self.client, &kind);
         let run = Controller::new_with(requests, watcher::Config::default().fields(removals::ASKED), kind)
             .with_config(self.limits.concurrency(1))
             .graceful_shutdown_on(until_stopped(self.stopped))
-            .run(after(self.ready, removals::reconcile), removals::on_error, self.context);
-        drain("removal", run)
+            .run(after(self.ready, queue.clone(), removals::reconcile), removals::on_error, self.context);
+        drain(queue, run)
     }
 
     fn reconcile_settings(
@@ -436,16 +486,17 @@ impl Wiring {
         watches: &Watches,
         changed: Changed<Guarded<LockboxSettings>>,
     ) -> impl Future<Output = ()> + use<> {
+        let queue = self.queues.settings;
         // Whoever fell behind is told of the settings in place of what was missed.
         let shown = watches.changes.read().filter(|change| {
             future::ready(matches!(change, Change::Proofs | Change::Troubles | Change::Settings | Change::Level))
         });
-        let run = Controller::for_stream(changed, watches.settings.clone())
+        let run = Controller::for_stream(changed.inspect(coming(&queue)), watches.settings.clone())
             .with_config(self.limits.concurrency(1))
-            .reconcile_on(shown.map(|_| ObjectRef::new(names::SETTINGS)))
+            .reconcile_on(shown.map(|_| ObjectRef::new(names::SETTINGS)).inspect(called(&queue)))
             .graceful_shutdown_on(until_stopped(self.stopped))
-            .run(after(self.ready, settings::reconcile), on_error, self.context);
-        drain("settings", run)
+            .run(after(self.ready, queue.clone(), settings::reconcile), on_error, self.context);
+        drain(queue, run)
     }
 }
 
@@ -489,22 +540,50 @@ fn policies(client: &Client) -> impl Stream<Item = ()> + Send + use<> {
     stream::select(policies, bindings)
 }
 
-/// A reconciler that waits until everything is known.
-fn after<K, C, A>(
+/// Notes what a watch says.
+fn coming<K: Resource, E>(queue: &Queue) -> impl FnMut(&Result<K, E>) + Send + 'static + use<K, E> {
+    let queue = queue.clone();
+    move |change| {
+        if let Ok(object) = change {
+            queue.came(object.meta().namespace.as_deref(), object.meta().name.as_deref().unwrap_or_default());
+        }
+    }
+}
+
+/// Notes what is called for by something else.
+fn called<K: Lookup>(queue: &Queue) -> impl FnMut(&ObjectRef<K>) + Send + 'static + use<K> {
+    let queue = queue.clone();
+    move |object| queue.came(object.namespace.as_deref(), &object.name)
+}
+
+/// A reconciler that waits until everything is known. Whatever it logs bears the object's UID.
+fn after<K, C, A, T>(
     ready: Ready,
+    queue: Queue,
     reconcile: impl Fn(Arc<K>, Arc<C>) -> A + Clone + Send + 'static,
 ) -> impl FnMut(Arc<K>, Arc<C>) -> BoxFuture<'static, A::Output>
 where
-    K: Send + Sync + 'static,
+    K: Resource + Send + Sync + 'static,
     C: Send + Sync + 'static,
-    A: Future + Send + 'static,
+    T: Send + 'static,
+    A: Future<Output = Result<T, ClusterError>> + Send + 'static,
 {
     move |object, context| {
-        let (ready, reconcile) = (ready.clone(), reconcile.clone());
+        let (ready, queue, reconcile) = (ready.clone(), queue.clone(), reconcile.clone());
+        let meta = object.meta();
+        // Of the highest level: with whatever filter a line is let through, its span is.
+        let span = tracing::error_span!(
+            "reconcile",
+            kind = queue.kind(),
+            namespace = meta.namespace,
+            object = meta.name,
+            uid = meta.uid
+        );
         async move {
             ready.await;
-            reconcile(object, context).await
+            queue.work(&*object, ClusterError::class, reconcile(object.clone(), context)).await
         }
+        .instrument(span)
         .boxed()
     }
 }
@@ -516,13 +595,17 @@ async fn until_stopped(mut stopped: watch::Receiver<bool>) {
 
 /// Runs a controller. Failures of a reconciler are logged with the object's name where they are handled.
 async fn drain<T, E: std::error::Error + 'static>(
-    kind: &'static str,
+    queue: Queue,
     run: impl Stream<Item = Result<T, ControllerError<E, watcher::Error>>>,
 ) {
     run.for_each(|result| {
         match result {
-            Ok(_) | Err(ControllerError::ObjectNotFound(_) | ControllerError::ReconcilerFailed(..)) => {}
-            Err(error) => tracing::warn!(kind, %error, "the controller's queue failed and goes on"),
+            Ok(_) | Err(ControllerError::ReconcilerFailed(..)) => {}
+            Err(ControllerError::ObjectNotFound(object)) => queue.gone(object.namespace.as_deref(), &object.name),
+            Err(error) => {
+                let kind = queue.kind();
+                tracing::warn!(kind, %error, "the controller's queue failed and goes on");
+            }
         }
         future::ready(())
     })

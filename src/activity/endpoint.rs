@@ -31,7 +31,7 @@ use tokio::{
 use tokio_rustls::TlsAcceptor;
 
 use super::{Books, credentials::Credentials, records::Records};
-use crate::{config, http::Readiness, metrics::Metrics};
+use crate::{config, health::Health, metrics::Metrics};
 
 /// Connections at the same time: each API server has one, or a few.
 const MOST_CONNECTIONS: usize = 64;
@@ -71,7 +71,7 @@ pub struct Endpoint {
 struct Shared {
     credentials: Credentials,
     books: Arc<Books>,
-    readiness: Readiness,
+    health: Health,
     batches: Semaphore,
     /// Calls without the right token.
     refused: AtomicU64,
@@ -79,7 +79,7 @@ struct Shared {
 
 impl Endpoint {
     /// Reads the credentials and takes the address. Refuses what anybody could post to.
-    pub async fn open(config: config::Activity, readiness: Readiness, metrics: Metrics) -> Result<Self, Error> {
+    pub async fn open(config: config::Activity, health: Health, metrics: Metrics) -> Result<Self, Error> {
         let records = match &config.log {
             Some(path) => Some(Records::open(path).map_err(|error| Error::Open(path.display().to_string(), error))?),
             None => None,
@@ -89,7 +89,7 @@ impl Endpoint {
         let listener = TcpListener::bind(listen).await.map_err(|error| Error::Open(listen.to_string(), error))?;
         let books = Arc::new(Books::new(records, metrics));
         let shared =
-            Shared { credentials, books, readiness, batches: Semaphore::new(MOST_BATCHES), refused: AtomicU64::new(0) };
+            Shared { credentials, books, health, batches: Semaphore::new(MOST_BATCHES), refused: AtomicU64::new(0) };
         Ok(Self { listener, shared: Arc::new(shared) })
     }
 
@@ -192,7 +192,7 @@ async fn taken(request: Request<Incoming>, peer: SocketAddr, shared: &Arc<Shared
     if request.method() != Method::POST {
         return (StatusCode::METHOD_NOT_ALLOWED, "post an EventList of audit.k8s.io/v1\n");
     }
-    if !shared.readiness.is_ready() {
+    if !shared.health.is_started() {
         return (StatusCode::SERVICE_UNAVAILABLE, "starting: post it again\n");
     }
     let Ok(Ok(_turn)) = timeout(TURN, shared.batches.acquire()).await else {

@@ -96,6 +96,21 @@ impl Error {
         }
     }
 
+    /// What kind of failure it is, in one word, for metrics.
+    pub fn class(&self) -> &'static str {
+        match self {
+            Self::Restless => "Restless",
+            _ if self.is_conflict() => "Conflict",
+            _ if self.is_unreadable() => "Unreadable",
+            Self::Kube { source, .. } => match source.as_ref() {
+                kube::Error::Api(status) if status.code >= 500 || status.code == 429 => "ServerError",
+                kube::Error::Api(_) => self.reason(),
+                _ => "NoAnswer",
+            },
+            Self::TimedOut { .. } | Self::Foreign { .. } | Self::Ending { .. } => self.reason(),
+        }
+    }
+
     /// The object is there, and this version of the operator cannot read it.
     pub fn is_unreadable(&self) -> bool {
         matches!(self, Self::Kube { source, .. } if matches!(**source, kube::Error::SerdeError(_)))

@@ -109,6 +109,11 @@ impl Gone {
         self.came.notify_one();
     }
 
+    /// Events that wait to be published.
+    pub fn waiting(&self) -> usize {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).len()
+    }
+
     fn pop(&self) -> Option<Waiting> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner).pop_front()
     }

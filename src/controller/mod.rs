@@ -6,9 +6,11 @@ pub mod gone;
 mod memory;
 pub mod people;
 pub mod proofs;
+pub mod queue;
 pub mod removals;
 pub mod requests;
 pub mod retry;
+pub mod seen;
 pub mod settings;
 pub mod sweep;
 pub mod views;
@@ -30,6 +32,7 @@ use self::retry::Retries;
 use crate::{
     activity::Books,
     cluster::{Cluster, Error},
+    metrics::Metrics,
     outbox::Outbox,
 };
 use lockbox_api::{LockboxRequest, LockboxSettings, Moment, RoleAssignment, names};
@@ -63,6 +66,8 @@ pub struct Context {
     pub outbox: Arc<Outbox>,
     /// What was deleted and must be reported.
     pub gone: Arc<gone::Gone>,
+    /// What is counted.
+    pub metrics: Metrics,
     /// What the audit stream says of accesses; none where none reaches us.
     pub activity: Option<Arc<Books>>,
 }
@@ -114,7 +119,7 @@ pub fn on_error<K: Resource<DynamicType = ()>>(object: Arc<Guarded<K>>, error: &
         return Requeue::requeue(Retries::conflict());
     }
     let key = key(&object);
-    tracing::warn!(object = key, %error, "will be tried again");
+    tracing::warn!(object = key, uid = object.uid(), %error, "will be tried again");
     Requeue::requeue(ctx.retries.failed(&key))
 }
 

@@ -58,12 +58,33 @@ struct State {
     proofs: Proofs,
     /// By how much the API server's clock is ahead of ours; nothing while they are in sync.
     ahead: TimeDelta,
+    /// When each was last proven.
+    proven_at: [Option<Instant>; KINDS.len()],
 }
+
+/// One of the proofs.
+struct Kind {
+    name: &'static str,
+    of: fn(&Proofs) -> &Proof,
+}
+
+const AUTHENTIC: &str = "authentic";
+const ENFORCED: &str = "enforced";
+const CLOCK: &str = "clock";
+const SAFETY_NET: &str = "safety_net";
+
+/// In the order of [`State::proven_at`].
+const KINDS: [Kind; 4] = [
+    Kind { name: AUTHENTIC, of: |proofs| &proofs.authentic },
+    Kind { name: ENFORCED, of: |proofs| &proofs.enforced },
+    Kind { name: CLOCK, of: |proofs| &proofs.clock },
+    Kind { name: SAFETY_NET, of: |proofs| &proofs.safety_net },
+];
 
 impl CurrentProofs {
     /// Nothing is proven yet.
     pub fn new(changes: Changes) -> Self {
-        let state = State { proofs: Proofs::none_yet(), ahead: TimeDelta::zero() };
+        let state = State { proofs: Proofs::none_yet(), ahead: TimeDelta::zero(), proven_at: [None; KINDS.len()] };
         Self { state: Mutex::new(state), tried: watch::Sender::new(false), doubted: Notify::new(), changes }
     }
 
@@ -87,6 +108,26 @@ impl CurrentProofs {
     /// Something forged was let in: anything older than now no longer counts, and everything is tried again.
     pub fn doubt(&self) {
         self.doubted.notify_one();
+    }
+
+    /// For each: its name in metrics, whether it is proven, and how long ago it last was.
+    pub fn ages(&self) -> Vec<(&'static str, bool, Option<Duration>)> {
+        let state = self.lock();
+        let of = |(kind, at): (&Kind, &Option<Instant>)| {
+            (kind.name, *(kind.of)(&state.proofs) == Proof::Proven, at.map(|at| at.elapsed()))
+        };
+        KINDS.iter().zip(&state.proven_at).map(of).collect()
+    }
+
+    /// These were tried just now, and what came of it is written down.
+    fn were_tried(&self, tried: &[&str]) {
+        let mut state = self.lock();
+        let State { proofs, proven_at, .. } = &mut *state;
+        for (kind, at) in KINDS.iter().zip(proven_at) {
+            if tried.contains(&kind.name) && *(kind.of)(proofs) == Proof::Proven {
+                *at = Some(Instant::now());
+            }
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -136,6 +177,7 @@ pub async fn run(current: &CurrentProofs, cluster: &Cluster, policies: impl Stre
         }
         // Policies and requests bear the API server's dates.
         let now = clock.as_ref().ok().and_then(|clock| clock.server).unwrap_or_else(|| current.now());
+        let looked = tried.is_ok();
         if admission.take(tried.unwrap_or_else(|error| Trial::Failed(error.to_string())), now) {
             changed_at = Instant::now();
         }
@@ -150,6 +192,13 @@ pub async fn run(current: &CurrentProofs, cluster: &Cluster, policies: impl Stre
                 proofs.clock = clock.proof.clone();
             }
         });
+        // A trial that failed leaves what was proven before as it was, for a while.
+        if looked {
+            current.were_tried(&[AUTHENTIC, ENFORCED]);
+        }
+        if clock.is_ok() {
+            current.were_tried(&[CLOCK]);
+        }
         current.tried.send_replace(true);
         let now = current.read();
         let wait = if (now.admission(), &now.clock) == (&Proof::Proven, &Proof::Proven) {
@@ -279,7 +328,28 @@ pub async fn run_canaries(current: &CurrentProofs, cluster: &Cluster) {
             sleep(NET_LOOK[usize::from(late)]).await;
         }
         current.update(|proofs| proofs.safety_net = Proof::Proven);
+        current.were_tried(&[SAFETY_NET]);
         proven_at = Some(Instant::now());
         sleep(NET_INTERVAL).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_was_tried_and_is_proven_has_an_age() {
+        let current = CurrentProofs::new(Changes::default());
+        current.update(|proofs| {
+            proofs.authentic = Proof::Proven;
+            proofs.clock = Proof::Proven;
+        });
+        current.were_tried(&[AUTHENTIC, ENFORCED]);
+        let shown: Vec<_> =
+            current.ages().into_iter().map(|(name, proven, age)| (name, proven, age.is_some())).collect();
+        let expected =
+            [(AUTHENTIC, true, true), (ENFORCED, false, false), (CLOCK, true, false), (SAFETY_NET, false, false)];
+        assert_eq!(shown, expected);
     }
 }

@@ -49,7 +49,7 @@ pub async fn reconcile(stored: Arc<DynamicObject>, ctx: Arc<Context>) -> Result<
 #[allow(clippy::needless_pass_by_value, reason = "the controller's own signature")]
 pub fn on_error(stored: Arc<DynamicObject>, error: &Error, ctx: Arc<Context>) -> Requeue {
     let key = key(&stored);
-    tracing::warn!(request = key, %error, "its record will be removed later");
+    tracing::warn!(request = key, uid = stored.uid(), %error, "its record will be removed later");
     if error.is_conflict() {
         return Requeue::requeue(Retries::conflict());
     }

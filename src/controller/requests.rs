@@ -18,7 +18,7 @@ use lockbox_lifecycle::{
     SettingsView, Step, approvers, facts::needs_role, limits, placement, step,
 };
 
-use super::{Context, Guarded, LONGEST_SLEEP, memory::Memory};
+use super::{Context, Guarded, LONGEST_SLEEP, memory::Memory, queue::Queue};
 use crate::cluster::{Error, NotGranted, Prepared};
 
 /// Steps in one go at most. A request's whole life has fewer; beyond that somebody writes it all the time.
@@ -38,6 +38,7 @@ pub struct Requests {
     /// Bindings of grants in the cluster.
     cluster_bindings: Store<PartialObjectMeta<ClusterRoleBinding>>,
     memory: Memory,
+    queue: Queue,
 }
 
 /// What the facts of a step are taken from.
@@ -78,7 +79,7 @@ pub async fn reconcile(guarded: Arc<Guarded<LockboxRequest>>, ctx: Arc<Requests>
 #[allow(clippy::needless_pass_by_value, reason = "the controller's own signature")]
 pub fn on_error(guarded: Arc<Guarded<LockboxRequest>>, error: &Error, ctx: Arc<Requests>) -> Requeue {
     let namespace = guarded.namespace().unwrap_or_default();
-    tracing::warn!(request = guarded.name_any(), namespace, %error, "will be tried again");
+    tracing::warn!(request = guarded.name_any(), uid = guarded.uid(), namespace, %error, "will be tried again");
     let backoff = ctx.shared.retries.failed(&key(guarded.meta()));
     let deadline = guarded.0.as_ref().ok().and_then(|request| request.status.as_ref()).and_then(|status| status.until);
     let wait = deadline.map_or(backoff, |deadline| match until(deadline, ctx.now()) {
@@ -105,8 +106,18 @@ impl Requests {
         open: Store<Guarded<LockboxRequest>>,
         bindings: Store<PartialObjectMeta<RoleBinding>>,
         cluster_bindings: Store<PartialObjectMeta<ClusterRoleBinding>>,
+        queue: Queue,
     ) -> Self {
-        Self { shared, open, bindings, cluster_bindings, memory: Memory::default() }
+        Self { shared, open, bindings, cluster_bindings, memory: Memory::default(), queue }
+    }
+
+    /// Entries of histories that are not published yet.
+    pub fn unpublished(&self) -> usize {
+        let of = |request: &LockboxRequest| {
+            let entries = request.status.as_ref().map_or(0, |status| status.history.len());
+            entries.saturating_sub(self.memory.published(request))
+        };
+        self.open.state().iter().filter_map(|guarded| guarded.0.as_ref().ok()).map(of).sum()
     }
 
     fn now(&self) -> Moment {
@@ -256,7 +267,10 @@ impl Requests {
                     Err(why) => Err(why),
                 };
                 match made {
-                    Ok(()) => (view.outcomes.attempt, view.outcomes.grant) = (Attempt::None, GrantView::Present),
+                    Ok(()) => {
+                        self.shared.metrics.bound(&view.request, self.queue.on_its_way(&view.request), self.now());
+                        (view.outcomes.attempt, view.outcomes.grant) = (Attempt::None, GrantView::Present);
+                    }
                     Err(why) => view.outcomes.attempt = attempt(why),
                 }
             }
@@ -269,6 +283,9 @@ impl Requests {
                 let (scope, namespace, name) = grant_of(&view.request);
                 match cluster.end_grant(scope, &namespace, &name, *early).await {
                     Ok(was_there) => {
+                        if was_there {
+                            self.shared.metrics.unbound(&view.request, self.now());
+                        }
                         let was_there = was_there || view.outcomes.grant == GrantView::Present;
                         (view.outcomes.grant, view.outcomes.not_ended) = (GrantView::Ended { was_there }, None);
                     }
@@ -392,6 +409,7 @@ impl Requests {
     }
 
     fn written(&self, view: &mut View, written: LockboxRequest) {
+        self.shared.metrics.recorded(&view.request, &written);
         (view.request, view.outcomes.request_read) = (written, true);
         if view.request.status.as_ref().is_some_and(|status| status.closed == Some(true)) {
             self.memory.close(&view.request);

@@ -45,20 +45,21 @@ pub async fn sweep(shared: &Context) {
             Ok(None) => continue,
             Ok(Some(why)) => why,
             Err(error) => {
-                tracing::warn!(request = grant.request, grant = grant.name, %error, "the sweep cannot tell whether a grant may stay");
+                tracing::warn!(request = grant.request, uid = grant.uid, grant = grant.name, %error, "the sweep cannot tell whether a grant may stay");
                 errors.push(error);
                 continue;
             }
         };
         tracing::warn!(
             request = grant.request,
+            uid = grant.uid,
             namespace = grant.namespace,
             grant = grant.name,
             why,
             "the sweep ends a grant"
         );
         if let Err(error) = cluster.end_grant(grant.scope, &grant.namespace, &grant.name, true).await {
-            tracing::error!(request = grant.request, namespace = grant.namespace, grant = grant.name, why, %error, "the sweep could not end a grant, and will try again");
+            tracing::error!(request = grant.request, uid = grant.uid, namespace = grant.namespace, grant = grant.name, why, %error, "the sweep could not end a grant, and will try again");
             tell(cluster, grant, why, &error, now).await;
             errors.push(error);
         }
@@ -95,7 +96,7 @@ async fn tell(cluster: &Cluster, grant: &FoundGrant, why: &str, error: &Error, n
         at: now,
     };
     if let Err(error) = cluster.publish_about(regarding, &record).await {
-        tracing::warn!(grant = grant.name, %error, "that a grant could not be ended could not be told by an Event");
+        tracing::warn!(uid = grant.uid, grant = grant.name, %error, "that a grant could not be ended could not be told by an Event");
     }
 }
 
@@ -132,7 +133,7 @@ async fn why_end(
             let request = cluster.read_request_plain(&namespace, &grant.request).await?;
             let ends = judge_plain(request.as_ref(), &grant.uid);
             if ends.is_none() {
-                tracing::error!(request = grant.request, namespace, grant = grant.name, %error, "the request of a grant cannot be read; the access stays until its end, unless it is revoked");
+                tracing::error!(request = grant.request, uid = grant.uid, namespace, grant = grant.name, %error, "the request of a grant cannot be read; the access stays until its end, unless it is revoked");
             }
             Ok(ends)
         }

@@ -287,12 +287,12 @@ impl Worker {
 
 fn tell(key: &Key, to: &str, outcome: &Outcome) {
     match outcome {
-        Outcome::Delivered => tracing::info!(request = key.uid, message = key.id, to, "delivered"),
+        Outcome::Delivered => tracing::info!(uid = key.uid, message = key.id, to, "delivered"),
         Outcome::Later { words, .. } => {
-            tracing::warn!(request = key.uid, message = key.id, to, words, "not delivered yet; will be tried again");
+            tracing::warn!(uid = key.uid, message = key.id, to, words, "not delivered yet; will be tried again");
         }
         Outcome::Never { words, .. } => {
-            tracing::error!(request = key.uid, message = key.id, to, words, "cannot be delivered");
+            tracing::error!(uid = key.uid, message = key.id, to, words, "cannot be delivered");
         }
     }
 }

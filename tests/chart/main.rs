@@ -84,6 +84,9 @@ const FROM: &str = r#"notifications.smtp.from="a@contoso.example""#;
 /// What most values of the audit stream need beside them.
 const STREAM: &str = "activity.enabled=true";
 const SECRET: &str = r#"activity.existingSecret="stream""#;
+/// What most values for Prometheus need beside them.
+const MONITOR: &str = "metrics.serviceMonitor.enabled=true";
+const RULE: &str = "metrics.prometheusRule.enabled=true";
 
 /// Every value of the chart, and another value that the schema allows. A value's effect may need others beside it.
 const VALUES: &[(&str, &[&str])] = &[
@@ -111,6 +114,12 @@ const VALUES: &[(&str, &[&str])] = &[
     ("activity.service.clusterIP", &[r#"activity.service.clusterIP="10.96.0.20""#, STREAM, SECRET]),
     ("activity.service.port", &["activity.service.port=8443", STREAM, SECRET]),
     ("activity.from", &[r#"activity.from=[{"ipBlock":{"cidr":"192.0.2.10/32"}}]"#, STREAM, SECRET]),
+    ("metrics.serviceMonitor.enabled", &[MONITOR]),
+    ("metrics.serviceMonitor.interval", &[r#"metrics.serviceMonitor.interval="1m""#, MONITOR]),
+    ("metrics.serviceMonitor.labels", &[r#"metrics.serviceMonitor.labels={"release":"prometheus"}"#, MONITOR]),
+    ("metrics.prometheusRule.enabled", &[RULE]),
+    ("metrics.prometheusRule.labels", &[r#"metrics.prometheusRule.labels={"release":"prometheus"}"#, RULE]),
+    ("metrics.grafanaDashboard.enabled", &["metrics.grafanaDashboard.enabled=true"]),
     ("tenant.namespace", &[r#"tenant.namespace="contoso-tenant""#]),
     ("tenant.create", &["tenant.create=false"]),
     ("bootstrap.globalAdministrators", &[r#"bootstrap.globalAdministrators=[{"kind":"User","name":"ada"}]"#]),
@@ -307,6 +316,61 @@ fn the_operator_reads_the_notifications_of_the_chart() {
     let roles = objects.iter().filter(|object| object["kind"] == "ClusterRole" || object["kind"] == "Role");
     let operators = roles.filter(|role| role["metadata"]["name"].as_str().unwrap().starts_with("lockbox-operator"));
     assert!(operators.map(|role| role["rules"].to_string()).all(|rules| !rules.contains("\"secrets\"")));
+}
+
+#[test]
+fn what_prometheus_and_grafana_look_at_is_rendered_whole_and_only_when_it_is_asked_for() {
+    let dashboard = "metrics.grafanaDashboard.enabled=true";
+    let find = |objects: &[Value], kind: &str, name: &str| {
+        objects.iter().find(|object| object["kind"] == kind && object["metadata"]["name"] == name).cloned()
+    };
+    let ours = [
+        ("Service", "lockbox-metrics"),
+        ("ServiceMonitor", "lockbox"),
+        ("PrometheusRule", "lockbox"),
+        ("ConfigMap", "lockbox-dashboard"),
+    ];
+    // The values of an older release have none of it.
+    for values in [&[][..], &["metrics=null"]] {
+        let objects = objects(&rendered_text(values).unwrap());
+        for (kind, name) in ours {
+            assert!(find(&objects, kind, name).is_none(), "{values:?}: {kind} {name}");
+        }
+    }
+    let labels = r#"metrics.prometheusRule.labels={"release":"prometheus"}"#;
+    let objects = objects(&rendered_text(&[MONITOR, RULE, dashboard, labels]).unwrap());
+    let [service, monitor, rule, shown] = ours.map(|(kind, name)| find(&objects, kind, name).expect(name));
+
+    // Prometheus comes to the operator's own port.
+    let operator = find(&objects, "Deployment", "lockbox-operator").unwrap();
+    let pod = &operator["spec"]["template"];
+    for (key, value) in service["spec"]["selector"].as_object().unwrap() {
+        assert_eq!(pod["metadata"]["labels"][key], *value, "{key}");
+    }
+    let port = &service["spec"]["ports"][0];
+    let ports = pod["spec"]["containers"][0]["ports"].as_array().unwrap();
+    assert!(ports.iter().any(|of| of["name"] == port["targetPort"] && of["containerPort"] == port["port"]), "{port}");
+    let (endpoint, selected) = (&monitor["spec"]["endpoints"][0], &monitor["spec"]["selector"]["matchLabels"]);
+    assert_eq!((&endpoint["port"], &endpoint["path"]), (&port["name"], &json!("/metrics")));
+    for (key, value) in selected.as_object().unwrap() {
+        assert_eq!(service["metadata"]["labels"][key], *value, "{key}");
+    }
+    // It selects no other Service of the chart's.
+    let with_stream = rendered_text(&[MONITOR, STREAM, SECRET]).unwrap();
+    let services = self::objects(&with_stream).into_iter().filter(|object| object["kind"] == "Service");
+    let matching = services.filter(|service| {
+        selected.as_object().unwrap().iter().all(|(key, value)| service["metadata"]["labels"][key] == *value)
+    });
+    assert_eq!(matching.count(), 1);
+
+    // Both files come through as they are.
+    assert_eq!(rule["metadata"]["labels"]["release"], "prometheus");
+    let alerts: Value = serde_yaml_ng::from_str(&file("files/alerts.yaml")).unwrap();
+    assert_eq!(rule["spec"]["groups"], alerts);
+    assert_eq!(shown["metadata"]["labels"]["grafana_dashboard"], "1");
+    let text = shown["data"]["lockbox.json"].as_str().unwrap();
+    let dashboard: Value = serde_json::from_str(text).unwrap();
+    assert_eq!(dashboard, serde_json::from_str::<Value>(&file("files/dashboard.json")).unwrap());
 }
 
 #[test]

@@ -23,6 +23,7 @@ mod proxy;
 mod requirements_activation;
 #[path = "../support/mod.rs"]
 mod support;
+mod swallowed;
 mod told;
 mod without_settings;
 mod writes;

@@ -12,6 +12,7 @@
 mod diagram;
 mod docs;
 mod explain;
+mod monitoring;
 mod review;
 mod schema_generated;
 mod schema_rules;
