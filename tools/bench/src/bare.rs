@@ -29,7 +29,7 @@ use crate::{
 pub const TEMPLATE_NAMESPACE: &str = "bench-template";
 const TEMPLATE_REQUEST: &str = "recorded-life";
 const TEMPLATE_ENGINEER: &str = "recorded-engineer@provider.example";
-const TEMPLATE_DURATION: u64 = 6;
+const TEMPLATE_DURATION: u64 = 5;
 /// Stand for a request's version and the UID of its Job.
 const VERSION: &str = "@VERSION@";
 const JOB: &str = "@JOB@";
@@ -82,6 +82,8 @@ pub struct BareLife {
     job: String,
     created: DateTime<Utc>,
     approved: DateTime<Utc>,
+    /// Seconds by which the access is longer than the recorded one.
+    longer: i64,
 }
 
 impl Template {
@@ -179,8 +181,9 @@ impl Template {
     fn shifted(&self, time: &str, life: &BareLife) -> Option<String> {
         let at: DateTime<Utc> = time.parse().ok()?;
         let shift = if self.early.contains(time) { life.created - self.created } else { life.approved - self.approved };
+        let longer = if time == self.until { life.longer } else { 0 };
         let form = if time.contains('.') { SecondsFormat::Micros } else { SecondsFormat::Secs };
-        Some((at + TimeDelta::seconds(shift.num_seconds())).to_rfc3339_opts(form, true))
+        Some((at + TimeDelta::seconds(shift.num_seconds() + longer)).to_rfc3339_opts(form, true))
     }
 
     /// Path and body of a write in another life.
@@ -197,8 +200,20 @@ impl Template {
                 body = body.replace(&format!("\"{time}\""), &format!("\"{shifted}\""));
             }
         }
+        if life.longer != 0 && write.resource == "jobs" {
+            body = with_longer_job(&body, life.longer);
+        }
         (names(&write.uri), body)
     }
+}
+
+/// A Job that ends by so many seconds later.
+fn with_longer_job(body: &str, longer: i64) -> String {
+    const SECONDS: &str = r#""activeDeadlineSeconds":"#;
+    let Some((before, after)) = body.split_once(SECONDS) else { return body.to_owned() };
+    let end = after.find(|digit: char| !digit.is_ascii_digit()).unwrap_or(after.len());
+    let seconds = after[..end].parse::<i64>().unwrap_or_default() + longer;
+    format!("{before}{SECONDS}{seconds}{}", &after[end..])
 }
 
 /// A write of the operator's in the namespace of the recorded life; none for any other line.
@@ -261,7 +276,13 @@ impl BareLife {
             job: String::new(),
             created: Utc::now(),
             approved: Utc::now(),
+            longer: 0,
         }
+    }
+
+    /// The same with access that is longer than the recorded one by so many seconds.
+    pub fn longer(self, seconds: i64) -> Self {
+        Self { longer: seconds, ..self }
     }
 
     /// Takes up an approval that is stored in this version.
@@ -286,30 +307,33 @@ pub struct Bare {
     work: Arc<Work>,
 }
 
+/// The Roles that name requests, by namespace and engineer. One bare client after the other goes on with them.
+pub type Views = Arc<Mutex<HashMap<(String, String), Arc<AsyncMutex<View>>>>>;
+
 struct Work {
     template: Arc<Template>,
     caller: Caller,
     turns: Semaphore,
-    views: Mutex<HashMap<(String, String), Arc<AsyncMutex<View>>>>,
+    views: Views,
     approvals: Mutex<HashMap<String, oneshot::Sender<String>>>,
     first_error: Mutex<Option<String>>,
 }
 
 /// The Role that names one engineer's requests in a namespace.
 #[derive(Default)]
-struct View {
+pub struct View {
     version: Option<String>,
     named: Vec<String>,
 }
 
 impl Bare {
     /// Begins.
-    pub async fn start(world: &World, template: Arc<Template>, prefix: &str) -> Result<Self, Error> {
+    pub async fn start(world: &World, template: Arc<Template>, views: Views, prefix: &str) -> Result<Self, Error> {
         let work = Arc::new(Work {
             template,
             caller: Caller::new(&world.account.kubeconfig).await?,
             turns: Semaphore::new(CONCURRENCY),
-            views: Mutex::default(),
+            views,
             approvals: Mutex::default(),
             first_error: Mutex::default(),
         });
@@ -451,7 +475,11 @@ mod tests {
         let status = "lockboxrequests/status";
         let owners = json!({"metadata": {"name": "lockbox-grant-uid-1", "ownerReferences": [{"uid": "job-1"}]}});
         let writes = [
-            write(Method::PUT, status, &json!({"metadata": {"resourceVersion": VERSION}, "status": {"notifiedAt": LIFE}})),
+            write(
+                Method::PUT,
+                status,
+                &json!({"metadata": {"resourceVersion": VERSION}, "status": {"notifiedAt": LIFE}}),
+            ),
             write(Method::PUT, status, &json!({"status": {"notifiedAt": LIFE, "approvedAt": "2026-11-29T12:00:03Z"}})),
             write(Method::POST, "jobs", &json!({"name": TEMPLATE_REQUEST})),
             write(Method::POST, "roles", &owners),
@@ -476,7 +504,8 @@ mod tests {
         life.version = "7".into();
         life.created = "2026-11-29T13:00:00Z".parse().unwrap();
         life.approved = "2026-11-29T14:00:00Z".parse().unwrap();
-        let body = |write: &Write, life: &BareLife| serde_json::from_str::<Value>(&template.fill(write, life).1).unwrap();
+        let body =
+            |write: &Write, life: &BareLife| serde_json::from_str::<Value>(&template.fill(write, life).1).unwrap();
         assert_eq!(
             body(&template.asked[0], &life),
             json!({"metadata": {"resourceVersion": "7"}, "status": {"notifiedAt": "2026-11-29T13:00:00Z"}})
@@ -492,6 +521,10 @@ mod tests {
             json!({"metadata": {"name": "lockbox-grant-uid-2", "ownerReferences": [{"uid": "job-2"}]}})
         );
         assert_eq!(template.fill(&template.granted[1], &life).0, "/shop/jobs");
+        let longer = life.clone().longer(60);
+        assert_eq!(template.until(&longer), Some("2026-11-29T14:01:06Z".parse().unwrap()));
+        let job = r#"{"spec":{"activeDeadlineSeconds":11,"x":1}}"#;
+        assert_eq!(with_longer_job(job, 60), r#"{"spec":{"activeDeadlineSeconds":71,"x":1}}"#);
         assert_eq!(template.until(&life), Some("2026-11-29T14:00:06Z".parse().unwrap()));
     }
 }

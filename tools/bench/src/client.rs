@@ -86,7 +86,12 @@ impl Caller {
     }
 
     /// Any call. `patch` is a merge patch.
-    pub async fn call<T: DeserializeOwned>(&self, method: &Method, path: &str, body: Vec<u8>) -> Result<T, kube::Error> {
+    pub async fn call<T: DeserializeOwned>(
+        &self,
+        method: &Method,
+        path: &str,
+        body: Vec<u8>,
+    ) -> Result<T, kube::Error> {
         let content = if method == Method::PATCH { "application/merge-patch+json" } else { "application/json" };
         let request = Request::builder().method(method.clone()).uri(path).header(http::header::CONTENT_TYPE, content);
         let request = request.body(body).map_err(kube::core::request::Error::BuildRequest);
@@ -102,6 +107,13 @@ impl Caller {
     pub async fn post(&self, path: &str, body: &Value) -> Result<Object, Error> {
         let body = body.to_string().into_bytes();
         self.call(&Method::POST, path, body).await.map_err(Error::call(format!("create in {path}")))
+    }
+
+    /// Asks what the caller may do.
+    pub async fn review(&self, review: &Value) -> Result<Value, Error> {
+        let path = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews";
+        let body = review.to_string().into_bytes();
+        self.call(&Method::POST, path, body).await.map_err(Error::call("ask what one may do"))
     }
 
     /// Changes, by merge patch.
@@ -195,6 +207,5 @@ pub mod paths {
     /// All namespaces.
     pub const NAMESPACES: &str = "/api/v1/namespaces";
     /// Bindings of the validating policies.
-    pub const POLICY_BINDINGS: &str =
-        "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicybindings";
+    pub const POLICY_BINDINGS: &str = "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicybindings";
 }

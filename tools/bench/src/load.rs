@@ -151,15 +151,15 @@ impl World {
     pub async fn as_many_as_go(
         &self,
         ground: &Ground,
+        first: usize,
         lives: usize,
         at_once: usize,
-        duration: u64,
         work: &Work,
     ) -> Vec<Result<Lived, Error>> {
-        let lives = stream::iter(0..lives).map(async |number| {
+        let lives = stream::iter(first..first + lives).map(async |number| {
             let (namespace, name, _) = ground.place(number);
             let mut life = self.tracker.life(namespace, &name);
-            let created = Some(self.create(ground, number, &format!("{duration}s")).await?);
+            let created = Some(self.create(ground, number, "5s").await?);
             life.wait("notified", PATIENCE, |seen| seen.notified).await?;
             let (sent, answered) = self.approve(ground, number, None).await?;
             life.wait("granted", PATIENCE, |seen| seen.bound).await?;
@@ -248,7 +248,8 @@ mod tests {
         for (got, expected) in medians.into_iter().zip([50.0, 40.0, 30.0, 50.0, 40.0]) {
             assert!((got - expected).abs() < 1.0, "{medians:?}");
         }
-        let early = Lived { seen: Seen { bound: at(0), gone: Some(until - TimeDelta::seconds(1)), ..life.seen }, ..life };
+        let early =
+            Lived { seen: Seen { bound: at(0), gone: Some(until - TimeDelta::seconds(1)), ..life.seen }, ..life };
         assert!(Times::of(&[early]).gone.max.abs() < 0.02);
     }
 }

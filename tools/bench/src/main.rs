@@ -158,9 +158,10 @@ fn main() -> ExitCode {
 }
 
 async fn run(cli: &Cli) -> Result<(), Error> {
-    let folder = cli.folder.clone().unwrap_or_else(|| {
-        repository().join(if cli.quick { "target/bench-quick" } else { "benches" })
-    });
+    let folder = cli
+        .folder
+        .clone()
+        .unwrap_or_else(|| repository().join(if cli.quick { "target/bench-quick" } else { "benches" }));
     let file = folder.join("results.json");
     let mut results = Results::load(&file)?;
     let wanted = |section| cli.sections.contains(&section) || cli.sections.contains(&Section::All);
@@ -186,12 +187,7 @@ fn write_report(results: &Results, folder: &Path) -> Result<String, Error> {
     Ok(report)
 }
 
-async fn measure(
-    cli: &Cli,
-    wanted: &dyn Fn(Section) -> bool,
-    file: &Path,
-    results: &mut Results,
-) -> Result<(), Error> {
+async fn measure(cli: &Cli, wanted: &dyn Fn(Section) -> bool, file: &Path, results: &mut Results) -> Result<(), Error> {
     let progress = Progress::new();
     let binary = operator(cli)?;
     if std::env::var_os("GOGC").is_some() {
@@ -295,7 +291,12 @@ fn sizes(cli: &Cli) -> Sizes {
         let pace = |&rate: &f64| {
             let (seconds, waiting) = (if cli.quick { 5.0 } else { 30.0 }, rate > 5.0);
             let seconds = if waiting { seconds / 3.0 } else { seconds };
-            Pace { rate, lives: (rate * seconds).ceil().max(1.0) as usize, duration: if waiting { 30 } else { 10 }, waiting }
+            Pace {
+                rate,
+                lives: (rate * seconds).ceil().max(1.0) as usize,
+                duration: if waiting { 30 } else { 10 },
+                waiting,
+            }
         };
         sizes.paces = cli.rates.iter().map(pace).collect();
     }

@@ -11,7 +11,10 @@ use plotters::{
     style::{BLACK, Color as _, IntoFont as _, RGBColor, WHITE},
 };
 
-use crate::{error::Error, results::{Results, write}};
+use crate::{
+    error::Error,
+    results::{Results, write},
+};
 
 /// A plot of lines over a logarithmic axis.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -44,13 +47,8 @@ pub struct Line {
 }
 
 /// Can be told apart by most people who do not see all colours.
-const COLOURS: [RGBColor; 5] = [
-    RGBColor(0, 114, 178),
-    RGBColor(213, 94, 0),
-    RGBColor(0, 158, 115),
-    RGBColor(204, 121, 167),
-    RGBColor(86, 86, 86),
-];
+const COLOURS: [RGBColor; 5] =
+    [RGBColor(0, 114, 178), RGBColor(213, 94, 0), RGBColor(0, 158, 115), RGBColor(204, 121, 167), RGBColor(86, 86, 86)];
 
 /// All plots for which there are results.
 pub fn plots(results: &Results) -> Vec<Plot> {
@@ -78,8 +76,16 @@ pub fn plots(results: &Results) -> Vec<Plot> {
             shares: true,
             lines,
         };
-        plots.push(distribution("approve-to-binding", "From the answer to an approval until the binding is seen", lines(|run| &run.answered)));
-        plots.push(distribution("until-to-gone", "From the recorded end until the binding is gone", lines(|run| &run.gone)));
+        plots.push(distribution(
+            "approve-to-binding",
+            "From the answer to an approval until the binding is seen",
+            lines(|run| &run.answered),
+        ));
+        plots.push(distribution(
+            "until-to-gone",
+            "From the recorded end until the binding is gone",
+            lines(|run| &run.gone),
+        ));
     }
     if let Some(growth) = &results.growth {
         let points = &growth.result.points;
@@ -97,19 +103,34 @@ pub fn plots(results: &Results) -> Vec<Plot> {
             shares: false,
             lines,
         };
-        plots.push(curve("growth-memory", "Memory of the operator", "MB", vec![
-            line("resident", 0, |point| point.memory.now),
-            line("peak since its start", 1, |point| point.memory.peak),
-        ]));
-        plots.push(curve("growth-time", "Times", "milliseconds", vec![
-            line("start until ready", 0, |point| point.ready * 1000.0),
-            line("request until asked, median", 1, |point| point.notified.p50),
-            line("approval until binding, median", 2, |point| point.answered.p50),
-        ]));
-        plots.push(curve("growth-rest", "CPU at rest", "ms of CPU a second", vec![
-            line("operator", 0, |point| point.rest.rate("operator")),
-            line("kube-apiserver", 1, |point| point.rest.rate("kube-apiserver")),
-        ]));
+        plots.push(curve(
+            "growth-memory",
+            "Memory of the operator",
+            "MB",
+            vec![
+                line("resident", 0, |point| point.memory.now),
+                line("peak since its start", 1, |point| point.memory.peak),
+            ],
+        ));
+        plots.push(curve(
+            "growth-time",
+            "Times",
+            "milliseconds",
+            vec![
+                line("start until ready", 0, |point| point.ready * 1000.0),
+                line("request until asked, median", 1, |point| point.notified.p50),
+                line("approval until binding, median", 2, |point| point.answered.p50),
+            ],
+        ));
+        plots.push(curve(
+            "growth-rest",
+            "CPU at rest",
+            "ms of CPU a second",
+            vec![
+                line("operator", 0, |point| point.rest.rate("operator")),
+                line("kube-apiserver", 1, |point| point.rest.rate("kube-apiserver")),
+            ],
+        ));
     }
     plots
 }

@@ -120,7 +120,8 @@ impl Operator {
     /// Starts it with this user's credential; its log goes into `folder`.
     pub fn start(binary: &Path, account: &User, folder: &Path, concurrency: usize) -> Result<Self, Error> {
         let log = folder.join("lockbox-operator.log");
-        let log = OpenOptions::new().create(true).append(true).open(&log).map_err(Error::io("open the operator's log"))?;
+        let log =
+            OpenOptions::new().create(true).append(true).open(&log).map_err(Error::io("open the operator's log"))?;
         let port = lockbox_cluster::port::free()?;
         let started = Instant::now();
         let mut shell = Command::new("sh")

@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 
 /// What is drawn: quantiles close enough for a smooth curve, and closer towards the end.
 const CURVE: [f64; 22] = [
-    0.0, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.6, 0.7, 0.75, 0.8, 0.85, 0.9, 0.925, 0.95, 0.97, 0.98, 0.99, 0.995,
-    1.0,
+    0.0, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.6, 0.7, 0.75, 0.8, 0.85, 0.9, 0.925, 0.95, 0.97, 0.98, 0.99,
+    0.995, 1.0,
 ];
 
 /// Quantiles of a number of times, in milliseconds.

@@ -12,7 +12,7 @@ use serde_json::json;
 
 use crate::{
     audit::Calls,
-    bare::{Bare, BareLife, Template, Write, make},
+    bare::{Bare, BareLife, Template, Views, Write, make},
     client::{Caller, Object, paths},
     error::Error,
     load::{self, Lived, Pace, Times, throughput},
@@ -67,14 +67,14 @@ impl Sizes {
     pub fn quick() -> Self {
         let pace = |rate, lives, duration, waiting| Pace { rate, lives, duration, waiting };
         Self {
-            paces: vec![pace(2.0, 10, 4, false), pace(5.0, 20, 4, false), pace(20.0, 40, 6, true)],
+            paces: vec![pace(2.0, 8, 6, false), pace(5.0, 20, 6, false), pace(20.0, 40, 8, true)],
             lives: 40,
             at_once: 40,
-            start: (200, 100),
-            growth: vec![50, 100],
-            grants: (100, 20, 2),
-            calls: 25,
-            rest: Duration::from_secs(3),
+            start: (200, 50),
+            growth: vec![100],
+            grants: (50, 20, 2),
+            calls: 15,
+            rest: Duration::from_secs(2),
         }
     }
 }
@@ -91,20 +91,35 @@ pub struct Bench<'a> {
     template: Option<Arc<Template>>,
     /// Requests that wait, and how many of the first of them have live access instead.
     standing: Option<(Ground, usize)>,
-    grounds: usize,
+    /// Where the operator's lives are lived, and where those of the bare client.
+    grounds: [Option<Ground>; 2],
+    views: Views,
+    prefixes: usize,
     lived: usize,
 }
 
 impl<'a> Bench<'a> {
     /// Nothing is started yet.
     pub fn new(binary: &'a Path, sizes: Sizes, progress: &'a Progress) -> Self {
-        let (world, template, standing) = (None, None, None);
-        Self { binary, sizes, progress, world, template, standing, grounds: 0, lived: 0 }
+        let (world, template, standing, grounds) = (None, None, None, [None, None]);
+        Self {
+            binary,
+            sizes,
+            progress,
+            world,
+            template,
+            standing,
+            grounds,
+            views: Views::default(),
+            prefixes: 0,
+            lived: 0,
+        }
     }
 
     /// Ends the control plane: what comes next has one of its own.
     pub fn end_world(&mut self) {
         (self.world, self.template, self.standing, self.lived) = (None, None, None, 0);
+        (self.grounds, self.views) = ([None, None], Views::default());
     }
 
     /// A control plane with the operator at work.
@@ -130,8 +145,8 @@ impl<'a> Bench<'a> {
 
     /// A name for the next requests that nobody has had yet.
     fn next_prefix(&mut self, what: &str) -> String {
-        self.grounds += 1;
-        format!("{what}{}", self.grounds)
+        self.prefixes += 1;
+        format!("{what}{}", self.prefixes)
     }
 
     /// Approvals and ends at fixed rates, by the operator and then by the bare client.
@@ -159,27 +174,37 @@ impl<'a> Bench<'a> {
         Ok(Lives { operator, bare, at_once, recorded, memory, seen })
     }
 
+    /// Namespaces for lives, as many as a provider's people would ask for in turn.
+    async fn ground(&mut self, bare: bool) -> Result<Ground, Error> {
+        if let Some(ground) = self.grounds[usize::from(bare)].take() {
+            return Ok(ground);
+        }
+        let prefix = self.next_prefix(if bare { "bare" } else { "run" });
+        let namespaces = self.sizes.lives.div_ceil(20).clamp(2, 10);
+        self.world().await?.ground(&prefix, namespaces).await
+    }
+
     async fn run(&mut self, bare: bool, lives: usize, what: &str, load: Load) -> Result<Run, Error> {
         let template = if bare { Some(self.template().await?) } else { None };
-        let prefix = self.next_prefix(if bare { "bare" } else { "run" });
-        let (rest_for, progress) = (self.sizes.rest, self.progress);
+        // Owners of the namespaces are made by the operator before it stops.
+        let mut ground = self.ground(bare).await?;
+        let (progress, rest_for) = (self.progress, self.sizes.rest.min(Duration::from_secs(10)));
+        let views = self.views.clone();
         let world = self.world().await?;
-        // As many namespaces as a provider's people would ask for in turn. Each is known to the operator before it stops.
-        let ground = world.ground(&prefix, lives.div_ceil(20).clamp(2, 10)).await?;
         let client = match template {
             Some(template) => {
                 world.stop_operator();
-                Some(Bare::start(world, template, &prefix).await?)
+                Some(Bare::start(world, template, views, ground.prefix()).await?)
             }
             None => None,
         };
-        tokio::time::sleep(Duration::from_secs(1)).await;
-        let rest = world.rest(rest_for.min(Duration::from_secs(10))).await;
+        let rest = world.calm(rest_for).await;
+        let first = ground.take(lives);
         let work = progress.work(what, lives);
         let (mark, before) = (world.mark(), world.meter());
         let lived = match load {
-            Load::Paced(pace) => world.at_pace(&ground, 0, pace, &work).await,
-            Load::Free { at_once } => world.as_many_as_go(&ground, lives, at_once, 5, &work).await,
+            Load::Paced(pace) => world.at_pace(&ground, first, pace, &work).await,
+            Load::Free { at_once } => world.as_many_as_go(&ground, first, lives, at_once, &work).await,
         };
         drop(work);
         world.settle(&rest).await;
@@ -198,6 +223,7 @@ impl<'a> Bench<'a> {
         if !bare {
             self.lived += lives;
         }
+        self.grounds[usize::from(bare)] = Some(ground);
         let (rate, waiting) = match load {
             Load::Paced(pace) => (pace.rate, pace.waiting),
             Load::Free { .. } => (0.0, false),
@@ -229,11 +255,9 @@ impl<'a> Bench<'a> {
     async fn standing(&mut self, requests: usize, grants: usize) -> Result<Standing, Error> {
         let (rest_for, progress) = (self.sizes.rest, self.progress);
         let filled = self.fill(requests, grants).await?;
-        let next = self.next_prefix("more");
+        let mut more = self.ground(false).await?;
         let world = self.world().await?;
-        let more = world.ground(&next, 2).await?;
-        let rest = world.rest(Duration::from_secs(2)).await;
-        world.settle(&rest).await;
+        world.calm(Duration::from_secs(1)).await;
         progress.say(&format!("start the operator with {requests} requests and {grants} live grants"));
         world.stop_operator();
         tokio::time::sleep(Duration::from_secs(1)).await;
@@ -247,9 +271,17 @@ impl<'a> Bench<'a> {
         let rest = world.rest(rest_for).await;
         let rest_calls = world.calls(mark)?;
         let memory = world.memory();
-        let pace = Pace { rate: 2.0, lives: 6, duration: 3, waiting: false };
+        let pace = Pace {
+            rate: 2.0,
+            lives: if rest_for > Duration::from_secs(5) { 20 } else { 4 },
+            duration: 3,
+            waiting: false,
+        };
+        let first = more.take(pace.lives);
         let work = progress.work("a few lives among them", pace.lives);
-        let lived = world.at_pace(&more, 0, pace, &work).await.into_iter().collect::<Result<Vec<_>, _>>()?;
+        let lived = world.at_pace(&more, first, pace, &work).await.into_iter().collect::<Result<Vec<_>, _>>()?;
+        drop(work);
+        self.grounds[0] = Some(more);
         let Times { notified, answered, .. } = Times::of(&lived);
         Ok(Standing {
             requests,
@@ -279,8 +311,8 @@ impl<'a> Bench<'a> {
         let (started, made) = (Instant::now(), total.saturating_sub(had));
         if made > 0 {
             let work = progress.work(&format!("make {made} requests that wait"), made);
-            let numbers: Vec<_> = (0..made).map(|_| ground.next()).collect();
-            each(numbers, async |number| {
+            let first = ground.take(made);
+            each(first..first + made, async |number| {
                 world.create(&ground, number, "24h").await?;
                 world.notified(&ground, number).await?;
                 work.done();
@@ -310,18 +342,16 @@ impl<'a> Bench<'a> {
         let already = self.standing.as_ref().map_or(0, |(_, live)| *live);
         self.fill(0, live.max(already)).await?;
         let filled = live.saturating_sub(already) as f64 / started.elapsed().as_secs_f64();
-        let next = self.next_prefix("ending");
-        let world = self.world().await?;
         let ends = rate * seconds;
-        let ground = world.ground(&next, ends.div_ceil(20).clamp(2, 10)).await?;
-        let rest = world.rest(Duration::from_secs(2)).await;
-        world.settle(&rest).await;
-        let rest = world.rest(rest_for).await;
+        let mut ground = self.ground(false).await?;
+        let world = self.world().await?;
+        let rest = world.calm(rest_for).await;
+        let first_number = ground.take(ends);
         let memory = world.memory();
         // Each is approved for as long as it takes until its turn, so that so many end each second.
         let work = progress.work(&format!("{live} live grants, and {rate} that end each second"), ends);
         let begun = Instant::now();
-        each(0..ends, async |number| {
+        each(first_number..first_number + ends, async |number| {
             world.create(&ground, number, "1h").await?;
             world.notified(&ground, number).await
         })
@@ -331,7 +361,7 @@ impl<'a> Bench<'a> {
         let approved = stream::iter(0..ends).map(async |number| {
             let at = first + Duration::from_secs((number / rate) as u64);
             let left = at.saturating_duration_since(Instant::now()).as_secs().max(1);
-            let lived = grant(world, &ground, number, Some(left)).await;
+            let lived = grant(world, &ground, first_number + number, Some(left)).await;
             work.done();
             lived
         });
@@ -340,13 +370,14 @@ impl<'a> Bench<'a> {
         drop(work);
         progress.say("wait for the ends");
         let mut seen = vec![];
-        for number in 0..ends {
+        for number in first_number..first_number + ends {
             let (namespace, name, _) = ground.place(number);
             let mut life = world.tracker.life(namespace, &name);
             life.wait_past_the_end("gone", PATIENCE * 3, |seen| seen.gone.is_some()).await?;
             seen.push(life.seen());
         }
         let answered = Times::of(&lived).answered;
+        self.grounds[0] = Some(ground);
         Ok(Grants { live, rate, gone: load::gone(&seen), answered, memory, rest, filled })
     }
 
@@ -403,7 +434,10 @@ fn measured(run: Run, lived: &[Lived], cpu_all: Cpu, cpu_rest: Cpu, calls: Calls
 }
 
 /// Does something for each number, some at a time, and stops at the first failure.
-async fn each(numbers: impl IntoIterator<Item = usize>, one: impl AsyncFn(usize) -> Result<(), Error>) -> Result<(), Error> {
+async fn each(
+    numbers: impl IntoIterator<Item = usize>,
+    one: impl AsyncFn(usize) -> Result<(), Error>,
+) -> Result<(), Error> {
     let mut done = std::pin::pin!(stream::iter(numbers).map(|number| one(number)).buffer_unordered(AT_ONCE));
     while let Some(result) = done.next().await {
         result?;
@@ -456,7 +490,7 @@ async fn one_by_one(
     done: impl Fn(),
 ) -> Result<Costs, Error> {
     let operator = Caller::new(&world.account.kubeconfig).await?;
-    let rest = world.rest(Duration::from_secs(3)).await;
+    let rest = world.calm(Duration::from_secs(if count < 100 { 2 } else { 5 })).await;
     let mut costs: Costs = vec![];
     let mut lives: Vec<BareLife> = vec![];
 
@@ -464,7 +498,7 @@ async fn one_by_one(
     let requests = paths::requests(namespace);
     let bodies: Vec<_> = (0..count).map(|n| request(&ground.place(n).1, None, "1h")).collect();
     let made = in_a_row(world, &rest, count, async |n| engineer.post(&requests, &bodies[n]).await).await?;
-    lives.extend(made.1.iter().map(|object| BareLife::of(&object.metadata, "somebody@provider.example")));
+    lives.extend(made.1.iter().map(|object| BareLife::of(&object.metadata, "somebody@provider.example").longer(3600)));
     costs.push(("create a request (engineer)".into(), Some(1), made.0));
     done();
 
@@ -531,7 +565,9 @@ async fn one_by_one(
             }
         }
     }
-    for (call, path) in [("GET the settings (operator)", paths::SETTINGS), ("list assignments (operator)", paths::ALL_ASSIGNMENTS)] {
+    for (call, path) in
+        [("GET the settings (operator)", paths::SETTINGS), ("list assignments (operator)", paths::ALL_ASSIGNMENTS)]
+    {
         let read = in_a_row(world, &rest, count, async |_| {
             operator.call::<Object>(&Method::GET, path, vec![]).await.map_err(Error::call(path))
         });
@@ -556,7 +592,7 @@ async fn in_a_row(
         answers.push(call(n).await?);
         times.push(started.elapsed());
     }
-    tokio::time::sleep(Duration::from_millis(if count < 100 { 500 } else { 1000 })).await;
+    tokio::time::sleep(Duration::from_millis(if count < 100 { 300 } else { 1000 })).await;
     let all = world.meter().since(&before);
     let cpu = all.each(count, rest);
     let of = |name: &str| cpu.get(name).copied().unwrap_or_default();

@@ -80,8 +80,7 @@ impl World {
             "apiVersion: audit.k8s.io/v1\nkind: Policy\nomitStages: [RequestReceived]\nrules:\n\
              - {{level: Request, users: ['{OPERATOR}'], namespaces: [{TEMPLATE_NAMESPACE}]}}\n- {{level: Metadata}}\n"
         );
-        let options =
-            Options { audit_policy: Some(policy), garbage: Garbage::AsUsual, ..Options::default() };
+        let options = Options { audit_policy: Some(policy), garbage: Garbage::AsUsual, ..Options::default() };
         let cluster = blocking(move || Ok(Cluster::start(options)?))?;
         let admin = Caller::new(&cluster.admin().kubeconfig).await?;
         blocking(|| install(&cluster))?;
@@ -123,11 +122,9 @@ impl World {
         let mut settings: Value =
             serde_yaml_ng::from_str(&text).map_err(|error| Error::Said(format!("{}: {error}", path.display())))?;
         settings["spec"]["limits"] = json!({"openPerRequester": 1000, "openPerNamespace": 5000});
-        eventually("the settings can be written", async || {
-            match self.ada.post(paths::ALL_SETTINGS, &settings).await {
-                Ok(_) => Some(()),
-                Err(error) => is_there(&error).then_some(()),
-            }
+        eventually("the settings can be written", async || match self.ada.post(paths::ALL_SETTINGS, &settings).await {
+            Ok(_) => Some(()),
+            Err(error) => is_there(&error).then_some(()),
         })
         .await?;
         eventually("everything is proven without which no access is made", async || {
@@ -182,6 +179,16 @@ impl World {
         self.meter().since(&before)
     }
 
+    /// Waits until the API server has come to rest, twenty seconds at most, and measures what the processes take then.
+    pub async fn calm(&self, time: Duration) -> Cpu {
+        for _ in 0..20 {
+            if self.rest(Duration::from_secs(1)).await.rate("kube-apiserver") < 100.0 {
+                break;
+            }
+        }
+        self.rest(time).await
+    }
+
     /// Waits until what was done is done with: the API server takes little more than at rest.
     pub async fn settle(&self, rest: &Cpu) {
         for _ in 0..30 {
@@ -211,9 +218,12 @@ impl World {
 
     /// Adds namespaces until there are that many.
     pub async fn widen(&self, ground: &mut Ground, namespaces: usize) -> Result<(), Error> {
-        let more: Vec<_> =
-            (ground.namespaces.len()..namespaces).map(|n| format!("{}-{n:03}", ground.prefix)).collect();
-        stream::iter(&more).map(|namespace| self.subscription(namespace)).buffer_unordered(8).try_collect::<()>().await?;
+        let more: Vec<_> = (ground.namespaces.len()..namespaces).map(|n| format!("{}-{n:03}", ground.prefix)).collect();
+        stream::iter(&more)
+            .map(|namespace| self.subscription(namespace))
+            .buffer_unordered(8)
+            .try_collect::<()>()
+            .await?;
         ground.namespaces.extend(more);
         for n in ground.engineers.len()..ENGINEERS * namespaces.div_ceil(NEIGHBOURS) {
             ground.engineers.push(self.engineer(&format!("{}-{n:03}@provider.example", ground.prefix)).await?);
@@ -245,6 +255,18 @@ impl World {
             let conditions = assignment["status"]["conditions"].as_array()?;
             conditions.iter().any(|c| c["type"] == "Recognized" && c["status"] == "True").then_some(())
         })
+        .await?;
+        // What she may do follows a moment later.
+        let review = json!({
+            "apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectAccessReview",
+            "spec": {"resourceAttributes": {
+                "group": "lockbox.dev", "resource": "lockboxrequests", "verb": "patch", "namespace": namespace,
+            }},
+        });
+        eventually("the Owner may approve", async || {
+            let answer: Value = self.alice.review(&review).await.ok()?;
+            (answer["status"]["allowed"] == true).then_some(())
+        })
         .await
     }
 }
@@ -260,10 +282,15 @@ impl Ground {
         self.used
     }
 
-    /// Takes a number.
-    pub fn next(&mut self) -> usize {
-        self.used += 1;
-        self.used - 1
+    /// Takes so many numbers, and returns the first.
+    pub fn take(&mut self, count: usize) -> usize {
+        self.used += count;
+        self.used - count
+    }
+
+    /// What the names of the requests begin with.
+    pub fn prefix(&self) -> &str {
+        &self.prefix
     }
 
     /// Namespace, name and requester of the request with this number.
