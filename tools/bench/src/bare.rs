@@ -377,10 +377,11 @@ impl Work {
                     first.get_or_insert_with(|| error.to_string());
                 }
             });
-        } else if change == Change::Modified && !request.spec.decisions.is_empty() {
-            if let Some(approved) = approvals.remove(&request.metadata.uid) {
-                let _ = approved.send(request.metadata.resource_version);
-            }
+        } else if change == Change::Modified
+            && !request.spec.decisions.is_empty()
+            && let Some(approved) = approvals.remove(&request.metadata.uid)
+        {
+            let _ = approved.send(request.metadata.resource_version);
         }
     }
 

@@ -243,7 +243,7 @@ mod tests {
                 ..Seen::default()
             },
         };
-        let times = Times::of(&[life.clone()]);
+        let times = Times::of(std::slice::from_ref(&life));
         let medians = [times.due.p50, times.sent.p50, times.answered.p50, times.notified.p50, times.gone.p50];
         for (got, expected) in medians.into_iter().zip([50.0, 40.0, 30.0, 50.0, 40.0]) {
             assert!((got - expected).abs() < 1.0, "{medians:?}");

@@ -227,7 +227,7 @@ mod tests {
         for word in ["Times", "milliseconds", "share", "operator", "bare client"] {
             assert!(svg.contains(word), "{word}: {svg}");
         }
-        assert_eq!(svg.matches("<polyline").count(), 2 + 2 + svg.matches("<polyline").count().saturating_sub(4));
+        assert!(svg.matches("<polyline").count() >= plot.lines.len());
     }
 
     #[test]

@@ -53,7 +53,7 @@ impl Work {
     pub fn done(&self) {
         self.bar.inc(1);
         let done = self.bar.position();
-        if self.plain && done < self.size && done % (self.size / 10) == 0 {
+        if self.plain && done < self.size && done.is_multiple_of(self.size / 10) {
             eprintln!("        {}: {done} of {}", self.what, self.size);
         }
     }

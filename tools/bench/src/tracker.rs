@@ -32,6 +32,7 @@ pub struct Request {
 #[serde(rename_all = "camelCase")]
 pub struct Spec {
     /// The customer's decisions.
+    #[allow(clippy::zero_sized_map_values, reason = "read from a map whose values nobody looks at")]
     #[serde(default)]
     pub decisions: HashMap<String, IgnoredAny>,
     /// Who asks.

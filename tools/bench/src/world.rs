@@ -56,6 +56,7 @@ pub struct World {
     pub tracker: Arc<Tracker>,
     _watching: Watching,
     binary: PathBuf,
+    hasty: bool,
     operator: Option<Operator>,
 }
 
@@ -73,7 +74,7 @@ pub struct Ground {
 
 impl World {
     /// Starts a control plane, installs the chart, and starts the operator.
-    pub async fn start(binary: &Path, progress: &Progress) -> Result<Self, Error> {
+    pub async fn start(binary: &Path, hasty: bool, progress: &Progress) -> Result<Self, Error> {
         progress.say("start a control plane, install the chart, start the operator");
         // What the operator writes for one life is recorded with what it sent: the bare client makes the same writes.
         let policy = format!(
@@ -90,7 +91,7 @@ impl World {
         let (tracker, watching) = Tracker::start(&admin);
         let binary = binary.to_owned();
         let mut world =
-            Self { cluster, admin, ada, alice, account, tracker, _watching: watching, binary, operator: None };
+            Self { cluster, admin, ada, alice, account, tracker, _watching: watching, binary, hasty, operator: None };
         world.wait_for_policies().await?;
         world.start_operator().await?;
         world.apply_settings().await?;
@@ -181,7 +182,7 @@ impl World {
 
     /// Waits until the API server has come to rest, twenty seconds at most, and measures what the processes take then.
     pub async fn calm(&self, time: Duration) -> Cpu {
-        for _ in 0..20 {
+        for _ in 0..if self.hasty { 3 } else { 20 } {
             if self.rest(Duration::from_secs(1)).await.rate("kube-apiserver") < 100.0 {
                 break;
             }
@@ -191,7 +192,7 @@ impl World {
 
     /// Waits until what was done is done with: the API server takes little more than at rest.
     pub async fn settle(&self, rest: &Cpu) {
-        for _ in 0..30 {
+        for _ in 0..if self.hasty { 3 } else { 30 } {
             let second = self.rest(Duration::from_secs(1)).await;
             if second.rate("kube-apiserver") < rest.rate("kube-apiserver") + 30.0 {
                 return;
