@@ -43,9 +43,10 @@ impl Meter {
 
     /// What was taken since an earlier reading.
     pub fn since(&self, earlier: &Self) -> Cpu {
-        let ms = self.cpu.iter().filter_map(|(&name, now)| {
-            let before = earlier.cpu.get(name)?;
-            Some((name.to_owned(), now.saturating_sub(*before).as_secs_f64() * 1000.0))
+        // One that was started in between had taken nothing.
+        let ms = self.cpu.iter().map(|(&name, now)| {
+            let before = earlier.cpu.get(name).copied().unwrap_or_default();
+            (name.to_owned(), now.saturating_sub(before).as_secs_f64() * 1000.0)
         });
         Cpu { seconds: (self.at - earlier.at).as_secs_f64(), ms: ms.collect() }
     }
@@ -59,6 +60,17 @@ impl Cpu {
             (name.clone(), (ms - idle).max(0.0) / count.max(1) as f64)
         };
         self.ms.iter().map(each).collect()
+    }
+
+    /// The same, where another rest was calmer with its value.
+    #[must_use]
+    pub fn or_calmer(mut self, other: &Self) -> Self {
+        for (name, ms) in &mut self.ms {
+            if other.ms.contains_key(name) {
+                *ms = ms.min(other.rate(name) * self.seconds);
+            }
+        }
+        self
     }
 
     /// Milliseconds of CPU a second.
@@ -170,6 +182,16 @@ mod tests {
         let all = Cpu { seconds: 10.0, ms: [("etcd".to_owned(), 500.0), ("quiet".to_owned(), 0.0)].into() };
         let rest = Cpu { seconds: 5.0, ms: [("etcd".to_owned(), 50.0), ("quiet".to_owned(), 1.0)].into() };
         assert_eq!(all.each(4, &rest), [("etcd".to_owned(), 100.0), ("quiet".to_owned(), 0.0)].into());
+    }
+
+    #[test]
+    fn the_calmer_rest_counts_for_each_process() {
+        let rest = |seconds, etcd, operator: Option<f64>| {
+            let ms = [("etcd", Some(etcd)), ("operator", operator)];
+            Cpu { seconds, ms: ms.into_iter().filter_map(|(name, ms)| Some((name.to_owned(), ms?))).collect() }
+        };
+        assert_eq!(rest(2.0, 100.0, None).or_calmer(&rest(4.0, 40.0, Some(8.0))), rest(2.0, 20.0, None));
+        assert_eq!(rest(2.0, 10.0, Some(4.0)).or_calmer(&rest(4.0, 40.0, None)), rest(2.0, 10.0, Some(4.0)));
     }
 
     #[test]

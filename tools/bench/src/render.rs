@@ -279,7 +279,7 @@ fn starts(start: &Standing, text: &mut String) {
          | Events because of the start | {} | 0 | {} |\n\
          | reads because of the start | {} | | |\n\
          | trials (dry runs) because of the start | {} | | |\n\
-         | CPU of the operator from ready until at rest | {} ms | | |\n\
+         | CPU of the operator from its start until at rest | {} ms | | |\n\
          | writes at rest, in {:.0} s | {at_rest} | 0 | {} |\n\
          | CPU of the operator at rest | {} ms a second | | |\n\
          | CPU of kube-apiserver at rest | {} ms a second | | |\n\
