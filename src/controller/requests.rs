@@ -18,7 +18,7 @@ use lockbox_lifecycle::{
     SettingsView, Step, approvers, facts::needs_role, limits, placement, step,
 };
 
-use super::{Context, Guarded, LONGEST_SLEEP, memory::Memory, queue::Queue};
+use super::{Context, Guarded, LONGEST_SLEEP, memory::Memory, packed::Packed, queue::Queue};
 use crate::cluster::{Error, NotGranted, Prepared};
 
 /// Steps in one go at most. A request's whole life has fewer; beyond that somebody writes it all the time.
@@ -32,7 +32,7 @@ const SAID_AFTER: u32 = 3;
 pub struct Requests {
     shared: Arc<Context>,
     /// The open requests.
-    open: Store<Guarded<LockboxRequest>>,
+    open: Store<Packed>,
     /// Bindings of grants in namespaces.
     bindings: Store<PartialObjectMeta<RoleBinding>>,
     /// Bindings of grants in the cluster.
@@ -57,14 +57,14 @@ struct View {
 }
 
 /// Reconciles one request.
-pub async fn reconcile(guarded: Arc<Guarded<LockboxRequest>>, ctx: Arc<Requests>) -> Result<Requeue, Error> {
-    let request = match &guarded.0 {
-        Ok(request) => request.clone(),
-        Err(invalid) => {
+pub async fn reconcile(packed: Arc<Packed>, ctx: Arc<Requests>) -> Result<Requeue, Error> {
+    let request = match packed.unpack() {
+        Ok(request) => request,
+        Err(error) => {
             tracing::error!(
-                request = invalid.metadata.name.as_deref().unwrap_or_default(),
-                namespace = invalid.metadata.namespace.as_deref().unwrap_or_default(),
-                error = invalid.error,
+                request = packed.name_any(),
+                namespace = packed.namespace().unwrap_or_default(),
+                error,
                 "this operator cannot read this request, and leaves it as it is"
             );
             return Ok(Requeue::requeue(LONGEST_SLEEP));
@@ -77,11 +77,11 @@ pub async fn reconcile(guarded: Arc<Guarded<LockboxRequest>>, ctx: Arc<Requests>
 
 /// What to do after a failure: try again, never later than the request's own deadline.
 #[allow(clippy::needless_pass_by_value, reason = "the controller's own signature")]
-pub fn on_error(guarded: Arc<Guarded<LockboxRequest>>, error: &Error, ctx: Arc<Requests>) -> Requeue {
-    let namespace = guarded.namespace().unwrap_or_default();
-    tracing::warn!(request = guarded.name_any(), uid = guarded.uid(), namespace, %error, "will be tried again");
-    let backoff = ctx.shared.retries.failed(&key(guarded.meta()));
-    let deadline = guarded.0.as_ref().ok().and_then(|request| request.status.as_ref()).and_then(|status| status.until);
+pub fn on_error(packed: Arc<Packed>, error: &Error, ctx: Arc<Requests>) -> Requeue {
+    let namespace = packed.namespace().unwrap_or_default();
+    tracing::warn!(request = packed.name_any(), uid = packed.uid(), namespace, %error, "will be tried again");
+    let backoff = ctx.shared.retries.failed(&key(packed.meta()));
+    let deadline = packed.unpack().ok().and_then(|request| request.status).and_then(|status| status.until);
     let wait = deadline.map_or(backoff, |deadline| match until(deadline, ctx.now()) {
         // A deadline that has passed is what was being worked on.
         Duration::ZERO => backoff,
@@ -103,7 +103,7 @@ impl Requests {
     /// Looks at these stores.
     pub fn new(
         shared: Arc<Context>,
-        open: Store<Guarded<LockboxRequest>>,
+        open: Store<Packed>,
         bindings: Store<PartialObjectMeta<RoleBinding>>,
         cluster_bindings: Store<PartialObjectMeta<ClusterRoleBinding>>,
         queue: Queue,
@@ -113,11 +113,11 @@ impl Requests {
 
     /// Entries of histories that are not published yet.
     pub fn unpublished(&self) -> usize {
-        let of = |request: &LockboxRequest| {
-            let entries = request.status.as_ref().map_or(0, |status| status.history.len());
-            entries.saturating_sub(self.memory.published(request))
+        let of = |request: &Packed| {
+            let (glance, uid) = (request.glance()?, request.meta().uid.as_deref()?);
+            Some(glance.entries.saturating_sub(self.memory.published_of(uid, glance.published)))
         };
-        self.open.state().iter().filter_map(|guarded| guarded.0.as_ref().ok()).map(of).sum()
+        self.open.state().iter().filter_map(|request| of(request)).sum()
     }
 
     fn now(&self) -> Moment {
@@ -447,7 +447,7 @@ impl Requests {
             return OpenRequests::default();
         }
         let all = self.open.state();
-        limits::open(request, all.iter().filter_map(|guarded| guarded.0.as_ref().ok()))
+        limits::open(request, all.iter().filter_map(|open| open.open()))
     }
 }
 
