@@ -64,6 +64,10 @@ struct Cli {
     /// The operator. [default: lockbox-operator beside this program]
     #[arg(long, value_name = "FILE")]
     operator: Option<PathBuf>,
+    /// A value of the chart in place of its default, such as operator.bindsAnyRole=true; may be given several times. The report
+    /// says so beside the commit.
+    #[arg(long = "set", value_name = "NAME=VALUE")]
+    values: Vec<String>,
     /// Where results, report and plots go. [default: benches of the repository]
     #[arg(long, value_name = "FOLDER")]
     folder: Option<PathBuf>,
@@ -193,8 +197,12 @@ async fn measure(cli: &Cli, wanted: &dyn Fn(Section) -> bool, file: &Path, resul
     if std::env::var_os("GOGC").is_some() {
         return Err(Error::Said("GOGC is set: the servers would not run as they do by default; unset it".into()));
     }
-    let mut bench = Bench::new(&binary, sizes(cli), &progress);
-    let stamp = Stamp { machine: Machine::here(kubernetes()), commit: commit(), quick: cli.quick };
+    let mut bench = Bench::new(&binary, &cli.values, sizes(cli), &progress);
+    let stamp = Stamp {
+        machine: Machine::here(kubernetes()),
+        commit: [vec![commit()], cli.values.clone()].concat().join(", "),
+        quick: cli.quick,
+    };
     // In a quick run all share one control plane; otherwise those that fill one have it for themselves.
     let quick = cli.quick;
     if wanted(Section::Latency) {

@@ -89,6 +89,8 @@ impl Sizes {
 pub struct Bench<'a> {
     /// The operator's binary.
     pub binary: &'a Path,
+    /// Values of the chart besides its defaults: `operator.bindsAnyRole=true`.
+    pub values: &'a [String],
     /// How much is measured.
     pub sizes: Sizes,
     /// Who waits.
@@ -108,10 +110,11 @@ pub struct Bench<'a> {
 
 impl<'a> Bench<'a> {
     /// Nothing is started yet.
-    pub fn new(binary: &'a Path, sizes: Sizes, progress: &'a Progress) -> Self {
+    pub fn new(binary: &'a Path, values: &'a [String], sizes: Sizes, progress: &'a Progress) -> Self {
         let (world, template, standing, grounds) = (None, None, None, [None, None]);
         Self {
             binary,
+            values,
             sizes,
             progress,
             world,
@@ -135,7 +138,7 @@ impl<'a> Bench<'a> {
     async fn world(&mut self) -> Result<&mut World, Error> {
         let world = match self.world.take() {
             Some(world) => world,
-            None => World::start(self.binary, self.sizes.hasty, self.progress).await?,
+            None => World::start(self.binary, self.values, self.sizes.hasty, self.progress).await?,
         };
         let world = self.world.insert(world);
         world.start_operator().await?;

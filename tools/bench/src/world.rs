@@ -74,7 +74,7 @@ pub struct Ground {
 
 impl World {
     /// Starts a control plane, installs the chart, and starts the operator.
-    pub async fn start(binary: &Path, hasty: bool, progress: &Progress) -> Result<Self, Error> {
+    pub async fn start(binary: &Path, values: &[String], hasty: bool, progress: &Progress) -> Result<Self, Error> {
         progress.say("start a control plane, install the chart, start the operator");
         // What the operator writes for one life is recorded with what it sent: the bare client makes the same writes.
         let policy = format!(
@@ -84,7 +84,7 @@ impl World {
         let options = Options { audit_policy: Some(policy), garbage: Garbage::AsUsual, ..Options::default() };
         let cluster = blocking(move || Ok(Cluster::start(options)?))?;
         let admin = Caller::new(&cluster.admin().kubeconfig).await?;
-        blocking(|| install(&cluster))?;
+        blocking(|| install(&cluster, values))?;
         let ada = Caller::new(&cluster.user(ADA, &[])?.kubeconfig).await?;
         let alice = Caller::new(&cluster.user(ALICE, &["contoso:owners"])?.kubeconfig).await?;
         let account = blocking(|| Ok(cluster.service_account("lockbox-system", "lockbox-operator")?))?;
@@ -349,12 +349,13 @@ fn blocking<T>(run: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
     tokio::task::block_in_place(run)
 }
 
-/// `helm install` as the README has it, for an operator outside a Pod and a first administrator.
-fn install(cluster: &Cluster) -> Result<(), Error> {
+/// `helm install` as the README has it, for an operator outside a Pod and a first administrator, with further values.
+fn install(cluster: &Cluster, values: &[String]) -> Result<(), Error> {
     let mut helm = cluster.helm(cluster.admin());
     helm.args(["install", "lockbox"]).arg(repository().join("charts/lockbox"));
     helm.args(["-n", "lockbox-system", "--create-namespace", "--set", "operator.onlyFromItsPod=false", "--set"]);
     helm.arg(format!("bootstrap.globalAdministrators[0].kind=User,bootstrap.globalAdministrators[0].name={ADA}"));
+    helm.args(values.iter().flat_map(|value| ["--set", value]));
     lockbox_cluster::output(helm)?;
     Ok(())
 }
