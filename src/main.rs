@@ -91,7 +91,7 @@ struct Run {
     #[arg(long, env = "LOCKBOX_LISTEN", value_name = "ADDRESS")]
     listen: Option<SocketAddr>,
     /// How many requests to work on at the same time.
-    #[arg(long, env = "LOCKBOX_CONCURRENCY", default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..=256), value_name = "COUNT")]
+    #[arg(long, env = "LOCKBOX_CONCURRENCY", default_value_t = 32, value_parser = clap::value_parser!(u16).range(1..=256), value_name = "COUNT")]
     concurrency: u16,
     /// Name of this instance in Events.
     #[arg(long, env = "POD_NAME", default_value = "lockbox-operator", value_name = "NAME")]

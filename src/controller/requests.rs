@@ -17,6 +17,7 @@ use lockbox_lifecycle::{
     Action, Attempt, Delivery, Facts, Forgery, GrantPlan, GrantView, OpenRequests, Outcomes, Proof, Proofs, RoleView,
     SettingsView, Step, approvers, facts::needs_role, limits, placement, step,
 };
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::{Context, Guarded, LONGEST_SLEEP, memory::Memory, packed::Packed, queue::Queue};
 use crate::cluster::{Error, NotGranted, Prepared};
@@ -25,6 +26,10 @@ use crate::cluster::{Error, NotGranted, Prepared};
 const MOST_STEPS: usize = 48;
 /// How long the cache may be behind our own writes before the API server is asked.
 const BEHIND: TimeDelta = TimeDelta::milliseconds(500);
+/// Requests at a time for which is done what nobody waits for, while others wait for their access.
+const AFTERWARDS: usize = 4;
+/// The longest that this is put off.
+const PUT_OFF: Duration = Duration::from_secs(1);
 /// After so many failures in a row the request itself says what fails.
 const SAID_AFTER: u32 = 3;
 
@@ -39,6 +44,8 @@ pub struct Requests {
     cluster_bindings: Store<PartialObjectMeta<ClusterRoleBinding>>,
     memory: Memory,
     queue: Queue,
+    /// Turns of what comes after access: its record, and Events.
+    afterwards: Semaphore,
 }
 
 /// What the facts of a step are taken from.
@@ -108,7 +115,15 @@ impl Requests {
         cluster_bindings: Store<PartialObjectMeta<ClusterRoleBinding>>,
         queue: Queue,
     ) -> Self {
-        Self { shared, open, bindings, cluster_bindings, memory: Memory::default(), queue }
+        Self {
+            shared,
+            open,
+            bindings,
+            cluster_bindings,
+            memory: Memory::default(),
+            queue,
+            afterwards: Semaphore::new(AFTERWARDS),
+        }
     }
 
     /// Entries of histories that are not published yet.
@@ -139,7 +154,9 @@ impl Requests {
             }
         }
         for _ in 0..MOST_STEPS {
-            match self.step(&view) {
+            let next = self.step(&view);
+            let _turn = self.turn(&view, &next).await;
+            match next {
                 Step::Sleep(wake) if view.outcomes.trouble.is_some() => {
                     let again = self.now() + self.shared.retries.failed(&key);
                     return Ok(Some(wake.map_or(again, |wake| wake.min(again))));
@@ -174,6 +191,20 @@ impl Requests {
             }
         }
         Err(Error::Restless)
+    }
+
+    /// Who waits for access goes first: where access is there, its record and its Events take turns, a few at a time. Never
+    /// for long, so that no trouble of one holds up all others.
+    async fn turn(&self, view: &View, next: &Step) -> Option<SemaphorePermit<'_>> {
+        let can_wait = match next {
+            Step::Write(_) => view.outcomes.grant == GrantView::Present,
+            Step::Do(action) => matches!(action, Action::Publish { .. }),
+            Step::Sleep(_) => false,
+        };
+        if !can_wait {
+            return None;
+        }
+        tokio::time::timeout(PUT_OFF, self.afterwards.acquire()).await.ok()?.ok()
     }
 
     /// What is known before anything is asked.

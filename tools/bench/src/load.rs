@@ -61,6 +61,17 @@ pub struct Times {
 /// Between a request and its approval.
 const CONSIDERED: Duration = Duration::from_secs(2);
 
+/// When people come who know nothing of each other, `rate` a second on average: at fixed distances, what one of them sets off
+/// would meet what the others do always, or never. The same for all who are compared.
+fn arrivals(rate: f64) -> impl Iterator<Item = Duration> {
+    let mut random = fastrand::Rng::with_seed(20_261_129);
+    let mut at = 0.0;
+    std::iter::repeat_with(move || {
+        at -= (1.0 - random.f64()).ln() / rate;
+        Duration::from_secs_f64(at)
+    })
+}
+
 impl World {
     /// Creates a request.
     pub async fn create(&self, ground: &Ground, number: usize, duration: &str) -> Result<Instant, Error> {
@@ -109,8 +120,9 @@ impl World {
             tokio::time::sleep(Duration::from_secs(1)).await;
         }
         let start = Instant::now() + Duration::from_millis(100);
-        let lives = (0..pace.lives).map(|n| {
-            let at = start + Duration::from_secs_f64(n as f64 / pace.rate);
+        let arrivals = arrivals(pace.rate).take(pace.lives).enumerate();
+        let lives = arrivals.map(|(n, after)| {
+            let at = start + after;
             let duration = &duration;
             async move {
                 let lived = self.one_at(ground, first + n, at, (!pace.waiting).then_some(duration)).await;

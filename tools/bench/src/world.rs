@@ -30,7 +30,7 @@ pub const OPERATOR: &str = "system:serviceaccount:lockbox-system:lockbox-operato
 const ADA: &str = "ada@contoso.example";
 const ALICE: &str = "alice@contoso.example";
 /// How many requests the operator works on at a time, and so the bare client: the operator's default.
-pub const CONCURRENCY: usize = 16;
+pub const CONCURRENCY: usize = 32;
 /// How many calls are made at a time when something is prepared.
 pub const AT_ONCE: usize = 16;
 /// How long anything may take that is waited for.
