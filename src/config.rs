@@ -15,6 +15,8 @@ pub struct Config {
     pub listen: Option<std::net::SocketAddr>,
     /// Where the API server's audit stream is taken; none for nowhere.
     pub activity: Option<Activity>,
+    /// Whether one of several acts, the one that holds the Lease; otherwise there is only this one.
+    pub leader_election: bool,
     /// How many requests to work on at the same time.
     pub concurrency: u16,
     /// Image in the Pod templates of deadline Jobs. It never runs.

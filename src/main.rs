@@ -90,6 +90,10 @@ struct Run {
     /// omitted: neither.
     #[arg(long, env = "LOCKBOX_LISTEN", value_name = "ADDRESS")]
     listen: Option<SocketAddr>,
+    /// Act only while holding the Lease lockbox-operator in the operator's namespace, so that of several operators one acts
+    /// and the others stand by. Left out: acts at once, which is for a single operator outside the cluster.
+    #[arg(long, env = "LOCKBOX_LEADER_ELECTION")]
+    leader_election: bool,
     /// How many requests to work on at the same time.
     #[arg(long, env = "LOCKBOX_CONCURRENCY", default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..=256), value_name = "COUNT")]
     concurrency: u16,
@@ -177,6 +181,7 @@ impl Run {
             instance: self.instance,
             listen: self.listen,
             activity,
+            leader_election: self.leader_election,
             concurrency: self.concurrency,
             deadline_job_image: self.deadline_job_image,
             grant: marks(self.grant_label, self.grant_annotation),
