@@ -83,7 +83,7 @@ impl Lead {
         async move {
             if state.wait_for(|state| matches!(state, State::Leads(_))).await.is_err() {
                 // Whoever would say so is gone: it never will.
-                future::pending().await
+                future::pending::<()>().await;
             }
         }
     }

@@ -127,15 +127,7 @@ pub async fn run(connection: Connection, config: Config, stop: impl Future<Outpu
     });
     let filled = watches.filled();
     let (lead, give_back) = compete(&context, &health, filled.clone());
-    metrics.when_asked({
-        let (context, lead) = (context.clone(), lead.clone());
-        // Who stands by has tried nothing, and of the rest the other one tells.
-        move |seen| {
-            if lead.is_leading() {
-                seen::show(&context, seen);
-            }
-        }
-    });
+    show(&context, &lead);
     let queues = Queues::new(&metrics, &health);
     let elected: Ready = lead.elected().boxed().shared();
     let ready = ready(filled, elected.clone(), context.clone(), health);
@@ -156,22 +148,10 @@ pub async fn run(connection: Connection, config: Config, stop: impl Future<Outpu
         wiring.clone().reconcile_removals(),
         wiring.reconcile_settings(&watches, streams.settings),
     );
-    let trials = elected.clone().then({
-        let context = context.clone();
-        |()| trials(context, policies)
-    });
+    let trials = trials(elected.clone(), context.clone(), policies);
     let sweeps = sweep::run(context.clone(), lead.clone());
-    let telling = ready.clone().then({
-        let context = context.clone();
-        |()| tell(context)
-    });
-    let told = {
-        let context = context.clone();
-        async move {
-            elected.await;
-            context.gone.run(&context.cluster).await;
-        }
-    };
+    let telling = tell(ready.clone(), context.clone());
+    let told = tell_of_the_gone(elected, context.clone());
     let people = People {
         shared: context,
         bindings: watches.people.clone(),
@@ -199,12 +179,26 @@ pub async fn run(connection: Connection, config: Config, stop: impl Future<Outpu
         why = lead.lost() => return Err(why.into()),
         _ = tokio::time::timeout(STOP_WITHIN, reconcilers) => {}
     }
-    // Nothing acts any more: the next one may.
+    hand_over(give_back).await;
+    Ok(())
+}
+
+/// Nothing acts here any more: the next one may.
+async fn hand_over(give_back: Option<GiveBack>) {
     if let Some((give_back, given_back)) = give_back {
         let _ = give_back.send(());
         let _ = tokio::time::timeout(GIVE_BACK_WITHIN, given_back).await;
     }
-    Ok(())
+}
+
+/// Has what there is shown when somebody asks. Who stands by has tried nothing, and of the rest the other one tells.
+fn show(context: &Arc<Context>, lead: &Lead) {
+    let (shown, lead) = (context.clone(), lead.clone());
+    context.metrics.when_asked(move |seen| {
+        if lead.is_leading() {
+            seen::show(&shown, seen);
+        }
+    });
 }
 
 /// What has the Lease given back, and what says that it is.
@@ -251,7 +245,8 @@ async fn probes(listen: Option<SocketAddr>, health: Health, metrics: Metrics) ->
 }
 
 /// Tries the policies, the clock and the safety net, over and over.
-async fn trials(context: Arc<Context>, policies: impl Stream<Item = ()> + Send) {
+async fn trials(elected: Ready, context: Arc<Context>, policies: impl Stream<Item = ()> + Send) {
+    elected.await;
     let (board, cluster) = (&context.proofs, &context.cluster);
     let canaries = proofs::run_canaries(board, cluster);
     future::join(Box::pin(proofs::run(board, cluster, policies)), Box::pin(canaries)).await;
@@ -266,8 +261,15 @@ fn channels(config: &Config) -> Channels {
     })
 }
 
+/// Reports what was deleted.
+async fn tell_of_the_gone(elected: Ready, context: Arc<Context>) {
+    elected.await;
+    context.gone.run(&context.cluster).await;
+}
+
 /// Carries messages out, where the installation offers a way.
-async fn tell(context: Arc<Context>) {
+async fn tell(ready: Ready, context: Arc<Context>) {
+    ready.await;
     match context.cluster.config().notifications.clone() {
         Some(offered) => outbox::run(context, Arc::new(Postman::new(offered))).await,
         None => future::pending().await,

@@ -71,7 +71,7 @@ mod tests {
         let stream = held_in(stream, store, async move { drop(open.await) });
         let mut stream = Box::pin(stream);
         let apply = |name, version| {
-            changes.send(Ok::<_, watcher::Error>(watcher::Event::Apply(object(name, version)))).unwrap()
+            changes.send(Ok::<_, watcher::Error>(watcher::Event::Apply(object(name, version)))).unwrap();
         };
         changes.send(Ok(watcher::Event::Init)).unwrap();
         changes.send(Ok(watcher::Event::InitDone)).unwrap();

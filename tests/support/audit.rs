@@ -27,6 +27,8 @@ pub struct Call {
     pub code: u64,
     /// Whether nothing was to be stored.
     pub dry: bool,
+    /// Which of its tokens the caller showed.
+    pub credential: String,
 }
 
 impl Call {
@@ -79,6 +81,7 @@ fn call(event: &Value) -> Call {
         name: text("/objectRef/name"),
         code: event.pointer("/responseStatus/code").and_then(Value::as_u64).unwrap_or_default(),
         dry: text("/requestURI").contains("dryRun="),
+        credential: text("/user/extra/authentication.kubernetes.io~1credential-id/0"),
     }
 }
 
