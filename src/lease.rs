@@ -209,11 +209,11 @@ impl Candidate {
         (candidate, Lead(lead))
     }
 
-    /// Tries to lead, and to go on leading, as soon as `filled` completes: who takes over has to know what is stored. When
+    /// Tries to lead, and to go on leading, as soon as `known` says that what is stored is known: who takes over needs it. When
     /// `stop` says so, the Lease is given back; when it is dropped, it is not.
-    pub async fn run(mut self, filled: impl Future<Output = ()>, stop: oneshot::Receiver<()>) {
+    pub async fn run(mut self, known: oneshot::Receiver<()>, stop: oneshot::Receiver<()>) {
         let told = tokio::select! {
-            () = self.campaign(filled) => return,
+            () = self.campaign(known) => return,
             told = stop => told,
         };
         if told.is_ok() {
@@ -221,8 +221,10 @@ impl Candidate {
         }
     }
 
-    async fn campaign(&mut self, filled: impl Future<Output = ()>) {
-        filled.await;
+    async fn campaign(&mut self, known: oneshot::Receiver<()>) {
+        if known.await.is_err() {
+            return;
+        }
         loop {
             // Before the call: the others count from when it was answered.
             let begun = Instant::now();

@@ -126,10 +126,9 @@ pub async fn run(connection: Connection, config: Config, stop: impl Future<Outpu
         activity: books,
     });
     let filled = watches.filled();
-    let (lead, give_back) = compete(&context, &health, filled.clone());
+    let (lead, give_back, elected) = compete(&context, &health, filled.clone());
     show(&context, &lead);
     let queues = Queues::new(&metrics, &health);
-    let elected: Ready = lead.elected().boxed().shared();
     let ready = ready(filled, elected.clone(), context.clone(), health);
     let (stopping, stopped) = watch::channel(false);
     let wiring = Wiring {
@@ -204,19 +203,28 @@ fn show(context: &Arc<Context>, lead: &Lead) {
 /// What has the Lease given back, and what says that it is.
 type GiveBack = (oneshot::Sender<()>, JoinHandle<()>);
 
-/// Competes for the Lease, if there is to be one, by a task of its own: whoever is busy still renews it.
-fn compete(context: &Context, health: &Health, filled: Ready) -> (Lead, Option<GiveBack>) {
+/// Competes for the Lease, if there is to be one, by a task of its own: whoever is busy still renews it. Returns also what
+/// completes when this operator acts.
+fn compete(context: &Context, health: &Health, filled: Ready) -> (Lead, Option<GiveBack>, Ready) {
     if !context.cluster.config().leader_election {
-        return (Lead::alone(&context.metrics), None);
+        let lead = Lead::alone(&context.metrics);
+        let elected = lead.elected().boxed().shared();
+        return (lead, None, elected);
     }
     let (candidate, lead) = Candidate::new(context.cluster.clone(), context.metrics.clone());
-    let (give_back, stop) = oneshot::channel();
-    let filled = filled.inspect({
-        let health = health.clone();
-        move |()| health.stands_by(true)
-    });
-    let given_back = tokio::spawn(candidate.run(filled, stop));
-    (lead, Some((give_back, given_back)))
+    let ((give_back, stop), (know, known)) = (oneshot::channel(), oneshot::channel());
+    let given_back = tokio::spawn(candidate.run(known, stop));
+    // The task must not wait for the stores itself: of those who wait for one, kube wakes the last one alone.
+    let elected = {
+        let (lead, health) = (lead.clone(), health.clone());
+        async move {
+            filled.await;
+            health.stands_by(true);
+            let _ = know.send(());
+            lead.elected().await;
+        }
+    };
+    (lead, Some((give_back, given_back)), elected.boxed().shared())
 }
 
 /// Completes when this operator acts and everything is known: whatever is decided is decided with that.

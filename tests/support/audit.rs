@@ -32,9 +32,12 @@ pub struct Call {
 }
 
 impl Call {
-    /// Whether it is meant to change something.
+    /// Whether it is meant to change something. A review stores nothing.
     pub fn writes(&self) -> bool {
-        matches!(self.verb.as_str(), "create" | "update" | "patch" | "delete" | "deletecollection") && !self.dry
+        let reviews = matches!(self.group.as_str(), "authentication.k8s.io" | "authorization.k8s.io");
+        !reviews
+            && matches!(self.verb.as_str(), "create" | "update" | "patch" | "delete" | "deletecollection")
+            && !self.dry
     }
 
     /// Verb and resource, such as `create jobs`.
