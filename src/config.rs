@@ -35,6 +35,8 @@ pub struct Config {
 pub struct Activity {
     /// Address, such as `[::]:8443`.
     pub listen: std::net::SocketAddr,
+    /// Where another operator reaches it, to hand on what comes there while this one acts.
+    pub reached_at: Option<std::net::IpAddr>,
     /// File with the certificate chain, PEM.
     pub certificate: PathBuf,
     /// File with its key, PEM.

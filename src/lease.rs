@@ -7,6 +7,7 @@
 use std::{
     future::{self, Future},
     hash::{BuildHasher as _, RandomState},
+    net::SocketAddr,
     pin::pin,
     task::Poll,
     time::Duration,
@@ -188,6 +189,8 @@ pub struct Candidate {
     written: Option<Lease>,
     /// Whom it waits for.
     waits_for: Option<String>,
+    /// Where the one that acts takes the audit stream.
+    stream: watch::Sender<Option<SocketAddr>>,
 }
 
 /// What an attempt came to.
@@ -200,12 +203,13 @@ enum Turn {
 }
 
 impl Candidate {
-    /// It has not looked yet.
-    pub fn new(cluster: Cluster, metrics: Metrics) -> (Self, Lead) {
+    /// It has not looked yet. While another acts, it says there where that one takes the audit stream.
+    pub fn new(cluster: Cluster, metrics: Metrics, stream: watch::Sender<Option<SocketAddr>>) -> (Self, Lead) {
         let (state, lead) = watch::channel(State::Waits);
         // Whoever starts again in the same Pod is somebody else.
         let me = format!("{}_{:016x}", cluster.config().instance, RandomState::new().hash_one(0));
-        let candidate = Self { cluster, metrics, me, state, seen: Seen::default(), written: None, waits_for: None };
+        let candidate =
+            Self { cluster, metrics, me, state, seen: Seen::default(), written: None, waits_for: None, stream };
         (candidate, Lead(lead))
     }
 
@@ -264,6 +268,8 @@ impl Candidate {
                     tracing::info!(holder = other, "standing by: what is stored is known, and another operator acts");
                     self.waits_for = Some(other);
                 }
+                let stream = read.as_ref().and_then(Cluster::takes_the_stream);
+                self.stream.send_if_modified(|known| std::mem::replace(known, stream) != stream);
                 return Ok(Turn::Waits);
             }
             Decision::Write => {}
@@ -300,6 +306,8 @@ impl Candidate {
 
     fn leads(&mut self, until: Instant) {
         if !self.is_leading() {
+            // From now on it is taken here.
+            self.stream.send_replace(None);
             self.cluster.acts();
             self.metrics.leads(true);
             tracing::info!(holder = self.me, "this operator acts from now on");

@@ -87,8 +87,9 @@ pub async fn run(connection: Connection, config: Config, stop: impl Future<Outpu
     let Connection { client, metrics, watched } = connection;
     let health = Health::new(watched, &metrics);
     let listen = config.listen;
+    let (elsewhere, taken_elsewhere) = watch::channel(None);
     let endpoint = match config.activity.clone() {
-        Some(config) => Some(Endpoint::open(config, health.clone(), metrics.clone()).await?),
+        Some(config) => Some(Endpoint::open(config, health.clone(), metrics.clone(), taken_elsewhere).await?),
         None => None,
     };
     let books = endpoint.as_ref().map(Endpoint::books);
@@ -126,7 +127,7 @@ pub async fn run(connection: Connection, config: Config, stop: impl Future<Outpu
         activity: books,
     });
     let filled = watches.filled();
-    let (lead, give_back, elected) = compete(&context, &health, filled.clone());
+    let (lead, give_back, elected) = compete(&context, &health, filled.clone(), elsewhere);
     show(&context, &lead);
     let queues = Queues::new(&metrics, &health);
     let ready = ready(filled, elected.clone(), context.clone(), health);
@@ -205,13 +206,18 @@ type GiveBack = (oneshot::Sender<()>, JoinHandle<()>);
 
 /// Competes for the Lease, if there is to be one, by a task of its own: whoever is busy still renews it. Returns also what
 /// completes when this operator acts.
-fn compete(context: &Context, health: &Health, filled: Ready) -> (Lead, Option<GiveBack>, Ready) {
+fn compete(
+    context: &Context,
+    health: &Health,
+    filled: Ready,
+    elsewhere: watch::Sender<Option<SocketAddr>>,
+) -> (Lead, Option<GiveBack>, Ready) {
     if !context.cluster.config().leader_election {
         let lead = Lead::alone(&context.metrics);
         let elected = lead.elected().boxed().shared();
         return (lead, None, elected);
     }
-    let (candidate, lead) = Candidate::new(context.cluster.clone(), context.metrics.clone());
+    let (candidate, lead) = Candidate::new(context.cluster.clone(), context.metrics.clone(), elsewhere);
     let ((give_back, stop), (know, known)) = (oneshot::channel(), oneshot::channel());
     let given_back = tokio::spawn(candidate.run(known, stop));
     // The task must not wait for the stores itself: of those who wait for one, kube wakes the last one alone.

@@ -378,7 +378,7 @@ fn two_that_act_at_the_same_time_end_every_request_as_one_does_with_each_entry_o
         let (kim, alice) = (of(client(&world.kim()).await), of(client(&world.alice()).await));
         stream::iter(&ends)
             .for_each_concurrent(8, |(name, end)| {
-                let duration = if *end == End::ByTheClock { "3s" } else { "1h" };
+                let duration = if *end == End::ByTheClock { "10s" } else { "1h" };
                 let requester =
                     json!({"username": KIM, "groups": ["provider:engineers", "provider:secure-workstations"]});
                 let manifest =
