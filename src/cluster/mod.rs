@@ -132,9 +132,9 @@ impl Error {
         self.status().is_some_and(Status::is_conflict)
     }
 
-    /// Somebody was faster: with a write, with making it, or with deleting it.
+    /// Somebody was faster, with a write or with making it.
     pub fn is_overtaken(&self) -> bool {
-        self.is_conflict() || self.already_exists() || self.is_not_found()
+        self.is_conflict() || self.already_exists()
     }
 
     /// The API server, or somebody whom it asked, said no: trying again at once is of no use.

@@ -170,8 +170,10 @@ fn of_two_operators_one_acts_and_the_other_writes_nothing() {
     let refused: Vec<_> = calls(&world, from_the_start, &leader).into_iter().chain(of_the_other).collect();
     let refused: Vec<_> = refused.iter().filter(|call| call.code == 403).collect();
     assert!(refused.is_empty(), "the chart lacks a right: {refused:#?}");
-    // It knows what is stored all the same.
+    // It knows what is stored all the same, and goes when it is asked to.
     assert!(other.shows("lockbox_ready 1") && leader.shows("lockbox_ready 1"));
+    assert_eq!(other.operator.exit_code(), Some(0));
+    assert_eq!(holder(&world).as_deref(), Some(leader.name));
 }
 
 #[test]
@@ -401,6 +403,11 @@ fn two_that_act_at_the_same_time_end_every_request_as_one_does_with_each_entry_o
             let (name, uid) = (request.name_any(), request.uid().unwrap());
             let status = request.status.as_ref().unwrap();
             let (phase, actions, access) = ends[&name].expected();
+            if status.phase != Some(phase) {
+                for line in world.operator_log().lines().filter(|line| line.contains(&uid)) { println!("DBG {}", line); }
+                println!("DBG {status:?}");
+                std::fs::copy(world.cluster.audit_log(), "/tmp/bash_jobs.0/audit-both.log").unwrap();
+            }
             assert_eq!(status.phase, Some(phase), "{name}: {:?} {:?}", status.reason, status.message);
             assert_eq!(verify(&status.history, &uid), Ok(()), "{name}");
             let has_access = status.history.iter().any(|entry| entry.action == AuditAction::GrantAccess);
