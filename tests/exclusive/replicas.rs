@@ -380,7 +380,8 @@ fn two_that_act_at_the_same_time_end_every_request_as_one_does_with_each_entry_o
         let (kim, alice) = (of(client(&world.kim()).await), of(client(&world.alice()).await));
         stream::iter(&ends)
             .for_each_concurrent(8, |(name, end)| {
-                let duration = if *end == End::ByTheClock { "10s" } else { "1h" };
+                // Long enough to be made on a machine with much other work.
+                let duration = if *end == End::ByTheClock { "20s" } else { "1h" };
                 let requester =
                     json!({"username": KIM, "groups": ["provider:engineers", "provider:secure-workstations"]});
                 let manifest =
@@ -403,11 +404,6 @@ fn two_that_act_at_the_same_time_end_every_request_as_one_does_with_each_entry_o
             let (name, uid) = (request.name_any(), request.uid().unwrap());
             let status = request.status.as_ref().unwrap();
             let (phase, actions, access) = ends[&name].expected();
-            if status.phase != Some(phase) {
-                for line in world.operator_log().lines().filter(|line| line.contains(&uid)) { println!("DBG {}", line); }
-                println!("DBG {status:?}");
-                std::fs::copy(world.cluster.audit_log(), "/tmp/bash_jobs.0/audit-both.log").unwrap();
-            }
             assert_eq!(status.phase, Some(phase), "{name}: {:?} {:?}", status.reason, status.message);
             assert_eq!(verify(&status.history, &uid), Ok(()), "{name}");
             let has_access = status.history.iter().any(|entry| entry.action == AuditAction::GrantAccess);
