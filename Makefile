@@ -4,14 +4,19 @@
 #   make demo-down    ends it, and leaves nothing behind
 #   make test         every check and every test
 #   make mutants      breaks the lifecycle in some 1,500 ways and lets the tests notice (needs cargo-mutants; over an hour)
+#   make bench        measures Lockbox and writes benches/RESULTS.md: an hour (QUICK=1: three minutes, into target/bench-quick)
 
 # What is built besides Rust code (etcd, kube-apiserver, kubectl, helm…) is kept in a cache outside the checkout:
 # $LOCKBOX_CACHE, or lockbox in $XDG_CACHE_HOME or ~/.cache.
 
 CLUSTER ?= own
 CARGO ?= cargo
+# Anything but empty: a tenth of it or less.
+QUICK ?=
+# Sections of the benchmarks and further options: SECTIONS="latency --rate 10".
+SECTIONS ?= all
 
-.PHONY: help demo demo-down test lint unit mutants kubernetes crds
+.PHONY: help demo demo-down test bench lint unit mutants kubernetes crds
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -35,6 +40,11 @@ lint:
 # Builds both versions of Kubernetes and the mail server that the tests use; instant when they are there.
 kubernetes:
 	$(CARGO) run --locked --quiet -p lockbox-cluster -- build
+
+# Servers run as they do by default: a GOGC of the environment would change what is measured.
+bench:
+	$(CARGO) build --locked --profile bench-operator -p lockbox -p lockbox-bench
+	@env -u GOGC "$${CARGO_TARGET_DIR:-target}/bench-operator/lockbox-bench" $(SECTIONS) $(if $(QUICK),--quick)
 
 # Only what needs no API server: seconds.
 unit:

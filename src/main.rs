@@ -100,7 +100,7 @@ struct Run {
     #[arg(long, env = "LOCKBOX_LEADER_ELECTION")]
     leader_election: bool,
     /// How many requests to work on at the same time.
-    #[arg(long, env = "LOCKBOX_CONCURRENCY", default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..=256), value_name = "COUNT")]
+    #[arg(long, env = "LOCKBOX_CONCURRENCY", default_value_t = 32, value_parser = clap::value_parser!(u16).range(1..=256), value_name = "COUNT")]
     concurrency: u16,
     /// Name of this instance in Events.
     #[arg(long, env = "POD_NAME", default_value = "lockbox-operator", value_name = "NAME")]
@@ -216,6 +216,9 @@ enum LogFormat {
     Text,
 }
 
+/// Threads that the operator's work is spread over.
+const THREADS: usize = 2;
+
 fn main() -> ExitCode {
     let done = match Arguments::parse().command {
         Command::Run(arguments) => run(*arguments).map(|()| ExitCode::SUCCESS),
@@ -243,7 +246,9 @@ fn run(arguments: Run) -> Result<(), Box<dyn std::error::Error>> {
         LogFormat::Text => logs.with_ansi(std::io::stderr().is_terminal()).init(),
     }
     let config = arguments.config()?;
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    // The operator waits for the API server most of the time. A thread for each processor of a large node would only keep
+    // memory of its own.
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(THREADS).enable_all().build()?;
     runtime.block_on(async {
         let connection = Connection::new(kube::Config::infer().await?)?;
         Box::pin(operator::run(connection, config, stop_signal())).await?;

@@ -37,6 +37,7 @@ use crate::{
         changes::{Change, Changes, News, of_assignment, of_settings},
         gone::Gone,
         on_error,
+        packed::Packed,
         people::{People, Troubles},
         proofs::{self, CurrentProofs},
         queue::Queue,
@@ -52,7 +53,7 @@ use crate::{
     metrics::Metrics,
     outbox::{self, Outbox, Postman},
 };
-use lockbox_api::{LockboxRequest, LockboxSettings, Phase, RoleAssignment, names};
+use lockbox_api::{LockboxSettings, Phase, RoleAssignment, names};
 use lockbox_lifecycle::Channels;
 
 /// Requests that are closed are never sent to us: the watch stays as small as what is open.
@@ -312,7 +313,7 @@ type Changed<K> = BoxStream<'static, Result<K, watcher::Error>>;
 struct Watches {
     settings: Store<Guarded<LockboxSettings>>,
     assignments: Store<Guarded<RoleAssignment>>,
-    requests: Store<Guarded<LockboxRequest>>,
+    requests: Store<Packed>,
     levels: Store<ClusterRole>,
     people: Store<PartialObjectMeta<RoleBinding>>,
     cluster_people: Store<PartialObjectMeta<ClusterRoleBinding>>,
@@ -325,7 +326,7 @@ struct Watches {
 struct Streams {
     settings: Changed<Guarded<LockboxSettings>>,
     assignments: Changed<Guarded<RoleAssignment>>,
-    requests: Changed<Guarded<LockboxRequest>>,
+    requests: Changed<Packed>,
     /// What no controller polls; never ends.
     pump: BoxFuture<'static, ()>,
 }
@@ -360,7 +361,7 @@ impl Watches {
         let news = views::News::default();
         let complete = news.clone();
         let (requests, request_changes) =
-            stored_telling::<Guarded<LockboxRequest>>(Api::all(client.clone()), all().fields(OPEN), move || {
+            stored_telling::<Packed>(Api::all(client.clone()), all().fields(OPEN), move || {
                 complete.filled();
             });
         let (people, people_changes) = stored::<PartialObjectMeta<RoleBinding>>(Api::all(client.clone()), of_people());
@@ -464,7 +465,7 @@ impl Wiring {
     fn reconcile_requests(
         self,
         watches: &Watches,
-        changed: Changed<Guarded<LockboxRequest>>,
+        changed: Changed<Packed>,
         home: String,
     ) -> impl Future<Output = ()> + use<> {
         let queue = self.queues.requests.clone();
@@ -482,7 +483,7 @@ impl Wiring {
 
         let touched = touched_by_changes(watches.requests.clone(), watches.changes.read());
         let of_grant = |labels: &BTreeMap<String, String>, namespace: &str| {
-            labels.get(names::REQUEST).map(|name| ObjectRef::<Guarded<LockboxRequest>>::new(name).within(namespace))
+            labels.get(names::REQUEST).map(|name| ObjectRef::<Packed>::new(name).within(namespace))
         };
         let of_bindings = without_errors(binding_changes).filter_map(move |binding| {
             future::ready(of_grant(binding.labels(), binding.meta().namespace.as_deref().unwrap_or_default()))
@@ -494,8 +495,7 @@ impl Wiring {
             Some(books) => books.changes().boxed(),
             None => stream::pending().boxed(),
         };
-        let heard_of =
-            heard_of.map(|(namespace, name)| ObjectRef::<Guarded<LockboxRequest>>::new(&name).within(&namespace));
+        let heard_of = heard_of.map(|(namespace, name)| ObjectRef::<Packed>::new(&name).within(&namespace));
         let until = until_stopped(self.stopped.clone());
         let views = views::run(
             self.context.clone(),
@@ -610,11 +610,11 @@ impl Wiring {
 
 /// The requests that a change touches.
 fn touched_by_changes(
-    store: Store<Guarded<LockboxRequest>>,
+    store: Store<Packed>,
     changes: impl Stream<Item = Change> + Send + 'static,
-) -> impl Stream<Item = ObjectRef<Guarded<LockboxRequest>>> + Send + 'static {
+) -> impl Stream<Item = ObjectRef<Packed>> + Send + 'static {
     changes.flat_map(move |change| {
-        let touches = |request: &Arc<Guarded<LockboxRequest>>| match &change {
+        let touches = |request: &Arc<Packed>| match &change {
             Change::Settings => true,
             Change::Proofs => waits_for_proofs(request),
             Change::Told { namespace, name } => {
@@ -634,10 +634,8 @@ fn touched_by_changes(
 }
 
 /// What has ended, and what is granted already, depends on no proof.
-fn waits_for_proofs(request: &Guarded<LockboxRequest>) -> bool {
-    let phase = request.0.as_ref().ok().and_then(|request| request.status.as_ref()).and_then(|status| status.phase);
-    let phase = phase.unwrap_or_default();
-    !phase.is_terminal() && phase != Phase::AccessGranted
+fn waits_for_proofs(request: &Packed) -> bool {
+    request.glance().is_none_or(|glance| !glance.phase.is_terminal() && glance.phase != Phase::AccessGranted)
 }
 
 /// Says that one of the chart's admission policies, or of their bindings, changed.

@@ -44,7 +44,12 @@ impl Memory {
     /// Entries of the history that are published: what status says, or more.
     pub fn published(&self, request: &LockboxRequest) -> usize {
         let recorded = request.status.as_ref().and_then(|status| status.events_published).unwrap_or_default();
-        usize::try_from(recorded).unwrap_or_default().max(self.read(request).published)
+        self.published_of(uid(request), usize::try_from(recorded).unwrap_or_default())
+    }
+
+    /// The same of the request with this UID, whose status says `recorded`.
+    pub fn published_of(&self, uid: &str, recorded: usize) -> usize {
+        recorded.max(self.lock().by_uid.get(uid).map_or(0, |known| known.published))
     }
 
     /// Remembers how many entries are published.

@@ -4,6 +4,7 @@ pub mod assignments;
 pub mod changes;
 pub mod gone;
 mod memory;
+pub mod packed;
 pub mod people;
 pub mod proofs;
 pub mod queue;
@@ -29,14 +30,14 @@ use kube::{
     },
 };
 
-use self::retry::Retries;
+use self::{packed::Packed, retry::Retries};
 use crate::{
     activity::Books,
     cluster::{Cluster, Error},
     metrics::Metrics,
     outbox::Outbox,
 };
-use lockbox_api::{LockboxRequest, LockboxSettings, Moment, RoleAssignment, names};
+use lockbox_api::{LockboxSettings, Moment, RoleAssignment, names};
 use lockbox_lifecycle::{RoleView, settings::SettingsView};
 
 /// Longest sleep: a clock that was set, or a machine that slept, is noticed after it.
@@ -56,7 +57,7 @@ pub struct Context {
     /// The `ClusterRole`s that bear the label of an access level.
     pub levels: Store<ClusterRole>,
     /// All requests that are not closed.
-    pub requests: Store<Guarded<LockboxRequest>>,
+    pub requests: Store<Packed>,
     /// Retries by object.
     pub retries: Retries,
     /// What is proven of the cluster.

@@ -17,14 +17,19 @@ use lockbox_lifecycle::{
     Action, Attempt, Delivery, Facts, Forgery, GrantPlan, GrantView, OpenRequests, Outcomes, Proof, Proofs, RoleView,
     SettingsView, Step, approvers, facts::needs_role, limits, placement, step,
 };
+use tokio::sync::{Semaphore, SemaphorePermit};
 
-use super::{Context, Guarded, LONGEST_SLEEP, memory::Memory, queue::Queue};
+use super::{Context, Guarded, LONGEST_SLEEP, memory::Memory, packed::Packed, queue::Queue};
 use crate::cluster::{Error, NotGranted, Prepared};
 
 /// Steps in one go at most. A request's whole life has fewer; beyond that somebody writes it all the time.
 const MOST_STEPS: usize = 48;
 /// How long the cache may be behind our own writes before the API server is asked.
 const BEHIND: TimeDelta = TimeDelta::milliseconds(500);
+/// Requests at a time for which is done what nobody waits for, while others wait for their access.
+const AFTERWARDS: usize = 4;
+/// The longest that this is put off.
+const PUT_OFF: Duration = Duration::from_secs(1);
 /// After so many failures in a row the request itself says what fails.
 const SAID_AFTER: u32 = 3;
 
@@ -32,13 +37,15 @@ const SAID_AFTER: u32 = 3;
 pub struct Requests {
     shared: Arc<Context>,
     /// The open requests.
-    open: Store<Guarded<LockboxRequest>>,
+    open: Store<Packed>,
     /// Bindings of grants in namespaces.
     bindings: Store<PartialObjectMeta<RoleBinding>>,
     /// Bindings of grants in the cluster.
     cluster_bindings: Store<PartialObjectMeta<ClusterRoleBinding>>,
     memory: Memory,
     queue: Queue,
+    /// Turns of what comes after access: its record, and Events.
+    afterwards: Semaphore,
 }
 
 /// What the facts of a step are taken from.
@@ -57,14 +64,14 @@ struct View {
 }
 
 /// Reconciles one request.
-pub async fn reconcile(guarded: Arc<Guarded<LockboxRequest>>, ctx: Arc<Requests>) -> Result<Requeue, Error> {
-    let request = match &guarded.0 {
-        Ok(request) => request.clone(),
-        Err(invalid) => {
+pub async fn reconcile(packed: Arc<Packed>, ctx: Arc<Requests>) -> Result<Requeue, Error> {
+    let request = match packed.unpack() {
+        Ok(request) => request,
+        Err(error) => {
             tracing::error!(
-                request = invalid.metadata.name.as_deref().unwrap_or_default(),
-                namespace = invalid.metadata.namespace.as_deref().unwrap_or_default(),
-                error = invalid.error,
+                request = packed.name_any(),
+                namespace = packed.namespace().unwrap_or_default(),
+                error,
                 "this operator cannot read this request, and leaves it as it is"
             );
             return Ok(Requeue::requeue(LONGEST_SLEEP));
@@ -77,11 +84,11 @@ pub async fn reconcile(guarded: Arc<Guarded<LockboxRequest>>, ctx: Arc<Requests>
 
 /// What to do after a failure: try again, never later than the request's own deadline.
 #[allow(clippy::needless_pass_by_value, reason = "the controller's own signature")]
-pub fn on_error(guarded: Arc<Guarded<LockboxRequest>>, error: &Error, ctx: Arc<Requests>) -> Requeue {
-    let namespace = guarded.namespace().unwrap_or_default();
-    tracing::warn!(request = guarded.name_any(), uid = guarded.uid(), namespace, %error, "will be tried again");
-    let backoff = ctx.shared.retries.failed(&key(guarded.meta()));
-    let deadline = guarded.0.as_ref().ok().and_then(|request| request.status.as_ref()).and_then(|status| status.until);
+pub fn on_error(packed: Arc<Packed>, error: &Error, ctx: Arc<Requests>) -> Requeue {
+    let namespace = packed.namespace().unwrap_or_default();
+    tracing::warn!(request = packed.name_any(), uid = packed.uid(), namespace, %error, "will be tried again");
+    let backoff = ctx.shared.retries.failed(&key(packed.meta()));
+    let deadline = packed.unpack().ok().and_then(|request| request.status).and_then(|status| status.until);
     let wait = deadline.map_or(backoff, |deadline| match until(deadline, ctx.now()) {
         // A deadline that has passed is what was being worked on.
         Duration::ZERO => backoff,
@@ -103,21 +110,29 @@ impl Requests {
     /// Looks at these stores.
     pub fn new(
         shared: Arc<Context>,
-        open: Store<Guarded<LockboxRequest>>,
+        open: Store<Packed>,
         bindings: Store<PartialObjectMeta<RoleBinding>>,
         cluster_bindings: Store<PartialObjectMeta<ClusterRoleBinding>>,
         queue: Queue,
     ) -> Self {
-        Self { shared, open, bindings, cluster_bindings, memory: Memory::default(), queue }
+        Self {
+            shared,
+            open,
+            bindings,
+            cluster_bindings,
+            memory: Memory::default(),
+            queue,
+            afterwards: Semaphore::new(AFTERWARDS),
+        }
     }
 
     /// Entries of histories that are not published yet.
     pub fn unpublished(&self) -> usize {
-        let of = |request: &LockboxRequest| {
-            let entries = request.status.as_ref().map_or(0, |status| status.history.len());
-            entries.saturating_sub(self.memory.published(request))
+        let of = |request: &Packed| {
+            let (glance, uid) = (request.glance()?, request.meta().uid.as_deref()?);
+            Some(glance.entries.saturating_sub(self.memory.published_of(uid, glance.published)))
         };
-        self.open.state().iter().filter_map(|guarded| guarded.0.as_ref().ok()).map(of).sum()
+        self.open.state().iter().filter_map(|request| of(request)).sum()
     }
 
     fn now(&self) -> Moment {
@@ -139,7 +154,9 @@ impl Requests {
             }
         }
         for _ in 0..MOST_STEPS {
-            match self.step(&view) {
+            let next = self.step(&view);
+            let _turn = self.turn(&view, &next).await;
+            match next {
                 Step::Sleep(wake) if view.outcomes.trouble.is_some() => {
                     let again = self.now() + self.shared.retries.failed(&key);
                     return Ok(Some(wake.map_or(again, |wake| wake.min(again))));
@@ -174,6 +191,20 @@ impl Requests {
             }
         }
         Err(Error::Restless)
+    }
+
+    /// Who waits for access goes first: where access is there, its record and its Events take turns, a few at a time. Never
+    /// for long, so that no trouble of one holds up all others.
+    async fn turn(&self, view: &View, next: &Step) -> Option<SemaphorePermit<'_>> {
+        let can_wait = match next {
+            Step::Write(_) => view.outcomes.grant == GrantView::Present,
+            Step::Do(action) => matches!(action, Action::Publish { .. }),
+            Step::Sleep(_) => false,
+        };
+        if !can_wait {
+            return None;
+        }
+        tokio::time::timeout(PUT_OFF, self.afterwards.acquire()).await.ok()?.ok()
     }
 
     /// What is known before anything is asked.
@@ -447,7 +478,7 @@ impl Requests {
             return OpenRequests::default();
         }
         let all = self.open.state();
-        limits::open(request, all.iter().filter_map(|guarded| guarded.0.as_ref().ok()))
+        limits::open(request, all.iter().filter_map(|open| open.open()))
     }
 }
 

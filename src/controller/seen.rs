@@ -4,9 +4,9 @@ use std::{collections::BTreeMap, time::Duration};
 
 use kube::runtime::reflector::Store;
 
-use super::{Context, Guarded};
+use super::{Context, packed::Packed};
 use crate::metrics::Seen;
-use lockbox_api::{LockboxRequest, Moment, Phase};
+use lockbox_api::{Moment, Phase};
 
 /// Shows the requests and the proofs as they are now.
 pub fn show(context: &Context, seen: &Seen<'_>) {
@@ -19,14 +19,12 @@ pub fn show(context: &Context, seen: &Seen<'_>) {
 
 /// How many requests are in each phase, and by how much the access that is most overdue is past its end. What cannot be read
 /// is in none.
-fn count(requests: &Store<Guarded<LockboxRequest>>, now: Moment) -> (BTreeMap<Phase, i64>, Duration) {
+fn count(requests: &Store<Packed>, now: Moment) -> (BTreeMap<Phase, i64>, Duration) {
     let (mut by_phase, mut overdue) = (BTreeMap::new(), Duration::ZERO);
-    for guarded in requests.state() {
-        let Ok(request) = &guarded.0 else { continue };
-        let status = request.status.as_ref();
-        let phase = status.and_then(|status| status.phase).unwrap_or_default();
-        *by_phase.entry(phase).or_default() += 1;
-        let until = status.and_then(|status| status.access_until).filter(|_| phase == Phase::AccessGranted);
+    for request in requests.state() {
+        let Some(glance) = request.glance() else { continue };
+        *by_phase.entry(glance.phase).or_default() += 1;
+        let until = glance.access_until.filter(|_| glance.phase == Phase::AccessGranted);
         let late = until.and_then(|until| (now - until).to_std().ok());
         overdue = overdue.max(late.unwrap_or_default());
     }

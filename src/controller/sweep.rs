@@ -7,7 +7,7 @@ use k8s_openapi::api::core::v1::ObjectReference;
 use kube::{Resource, ResourceExt, api::DynamicObject};
 use serde_json::Value;
 
-use super::{Context, Guarded};
+use super::{Context, packed::Packed};
 use crate::{
     cluster::{Cluster, Error, EventRecord, FoundGrant},
     lease::Lead,
@@ -50,7 +50,7 @@ async fn sweep(shared: &Context, leads: bool) {
     let (cluster, now) = (&shared.cluster, shared.proofs.now());
     let (grants, mut errors) = cluster.find_grants(now).await;
     let requests = shared.requests.state();
-    let known: HashMap<String, &Guarded<LockboxRequest>> =
+    let known: HashMap<String, &Packed> =
         requests.iter().filter_map(|request| Some((request.uid()?, request.as_ref()))).collect();
     // Of a request that was deleted while it was open, nothing else tells.
     shared.outbox.keep(|uid| known.contains_key(uid));
@@ -132,7 +132,7 @@ fn home<'a>(cluster: &'a Cluster, grant: &'a FoundGrant) -> &'a str {
 async fn why_end(
     cluster: &Cluster,
     grant: &FoundGrant,
-    known: Option<&Guarded<LockboxRequest>>,
+    known: Option<&Packed>,
     now: Moment,
 ) -> Result<Option<&'static str>, Error> {
     if grant.until.is_none_or(|until| now >= until + GRACE) {
@@ -140,9 +140,8 @@ async fn why_end(
     }
     // What the cache says is enough to let a grant stay: it ends by its own deadline, and the request's reconciler is
     // told of the same change. To end it, the API server is asked.
-    if let Some(Ok(request)) = known.map(|known| &known.0)
-        && judge(Some(request), &grant.uid).is_none()
-    {
+    let glance = known.filter(|known| known.meta().uid.as_deref() == Some(&grant.uid)).and_then(Packed::glance);
+    if glance.is_some_and(|glance| grants(glance.phase)) {
         return Ok(None);
     }
     // Where the cache has it is where it is: the tenant's home may have been another when the grant was made.
@@ -165,10 +164,12 @@ fn judge(request: Option<&LockboxRequest>, uid: &str) -> Option<&'static str> {
     let Some(request) = request.filter(|request| request.metadata.uid.as_deref() == Some(uid)) else {
         return Some("its request is gone");
     };
-    match request.status.as_ref().and_then(|status| status.phase).unwrap_or_default() {
-        Phase::Approved | Phase::AccessGranted => None,
-        _ => Some("its request does not grant access"),
-    }
+    let phase = request.status.as_ref().and_then(|status| status.phase).unwrap_or_default();
+    (!grants(phase)).then_some("its request does not grant access")
+}
+
+fn grants(phase: Phase) -> bool {
+    matches!(phase, Phase::Approved | Phase::AccessGranted)
 }
 
 /// The same for a request that this version cannot read: what is plain to see ends the access, what is not does not.

@@ -25,13 +25,14 @@ use tokio::{
 };
 
 use super::{
-    Context, Guarded,
+    Context,
+    packed::Packed,
     retry::Retries,
     version,
     watches::{stored, without_errors},
 };
 use crate::cluster::{Cluster, Error, named_by};
-use lockbox_api::{LockboxRequest, Principal, names};
+use lockbox_api::{Principal, names};
 use lockbox_lifecycle::views::{self, Seen, View};
 
 /// Roles that are written at the same time. Few: requests that are being decided come first.
@@ -73,7 +74,7 @@ struct Remembered {
 
 impl News {
     /// A request came, changed or went.
-    pub fn request(&self, request: &Guarded<LockboxRequest>) {
+    pub fn request(&self, request: &Packed) {
         let (namespace, name) = (request.namespace().unwrap_or_default(), request.name_any());
         {
             let mut told = self.told();
@@ -115,10 +116,10 @@ impl News {
     }
 }
 
-fn remembered(request: &Guarded<LockboxRequest>) -> Remembered {
+fn remembered(request: &Packed) -> Remembered {
     Remembered {
         created: request.meta().creation_timestamp.as_ref().map_or(i64::MAX, |at| at.0.as_second()),
-        viewers: request.0.as_ref().ok().map(views::viewers),
+        viewers: request.unpack().ok().as_ref().map(views::viewers),
     }
 }
 
@@ -148,7 +149,7 @@ struct Done {
 pub struct Views {
     shared: Arc<Context>,
     news: News,
-    requests: Store<Guarded<LockboxRequest>>,
+    requests: Store<Packed>,
     roles: Store<Role>,
     bindings: Store<PartialObjectMeta<RoleBinding>>,
     /// Namespaces that wait to be compared, each in its turn after the last one that was.
@@ -167,7 +168,7 @@ pub struct Views {
 pub async fn run(
     shared: Arc<Context>,
     news: News,
-    requests: Store<Guarded<LockboxRequest>>,
+    requests: Store<Packed>,
     ready: impl Future<Output = ()>,
     stop: impl Future<Output = ()>,
 ) {

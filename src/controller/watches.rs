@@ -17,8 +17,8 @@ use kube::{
 };
 use serde::de::DeserializeOwned;
 
-use super::Guarded;
-use lockbox_api::{LockboxRequest, LockboxSettings, RoleAssignment, names};
+use super::{Guarded, packed::Packed};
+use lockbox_api::{LockboxSettings, RoleAssignment, names};
 
 /// Objects per page when a list is read. A request may have some 400 KB, and a whole page is in memory at once.
 const PAGE: u32 = 20;
@@ -35,25 +35,9 @@ pub trait Kept: Resource<DynamicType = ()> {
     fn trim(&mut self) {}
 }
 
-impl Kept for Guarded<LockboxRequest> {
+impl Kept for Packed {
     const PAGE: u32 = PAGE;
     const ANNOTATIONS: &'static [&'static str] = &[];
-
-    /// Whoever reads these shows the stored object, and not the cached one.
-    fn trim(&mut self) {
-        let Ok(request) = &mut self.0 else { return };
-        request.metadata.labels = None;
-        if let Some(ticket) = &mut request.spec.support_request {
-            ticket.summary = String::new();
-            ticket.history = vec![];
-        }
-        if let Some(incident) = &mut request.spec.incident {
-            incident.summary = None;
-        }
-        if let Some(escalation) = &mut request.spec.escalation {
-            escalation.reason = String::new();
-        }
-    }
 }
 
 impl Kept for Guarded<RoleAssignment> {
@@ -247,30 +231,5 @@ mod tests {
         let mut went = went.lock().unwrap().clone();
         went.sort();
         assert_eq!(went, ["1", "2", "3"]);
-    }
-
-    /// The bound on what one request costs: the largest that the schema takes, with the longest annotations.
-    #[test]
-    fn of_the_largest_request_a_tenth_is_kept() {
-        let long = |characters: usize| "\u{20000}".repeat(characters);
-        let ticket = json!({
-            "id": "42", "url": "https://support.example/42", "summary": long(1024), "openedBy": long(256), "assignedTo": long(256),
-            "history": vec![json!({"at": "2026-11-27T12:00:00Z", "by": long(256), "note": long(1024)}); 16],
-        });
-        let mut request: Guarded<LockboxRequest> = serde_json::from_value(json!({
-            "apiVersion": "lockbox.dev/v1alpha1", "kind": "LockboxRequest",
-            "metadata": {"name": "r", "namespace": "shop", "annotations": {"a": long(32_700)}},
-            "spec": {"requester": {"username": "kim"}, "origin": "SupportRequest", "justification": long(4096),
-                "scope": "Subscription", "service": "AppService", "accessLevel": "Shell", "supportRequest": ticket,
-                "incident": {"id": "1", "summary": long(1024)}, "escalation": {"team": long(128), "reason": long(1024)}},
-        }))
-        .unwrap();
-        let size =
-            |request: &Guarded<LockboxRequest>| serde_json::to_string(request.0.as_ref().unwrap()).unwrap().len();
-        let before = size(&request);
-        keep(&mut request);
-        let after = size(&request);
-        assert!(before > 240_000, "{before}");
-        assert!(after < 24_000, "{after} of {before}");
     }
 }
