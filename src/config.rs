@@ -15,6 +15,8 @@ pub struct Config {
     pub listen: Option<std::net::SocketAddr>,
     /// Where the API server's audit stream is taken; none for nowhere.
     pub activity: Option<Activity>,
+    /// Whether one of several acts, the one that holds the Lease; otherwise there is only this one.
+    pub leader_election: bool,
     /// How many requests to work on at the same time.
     pub concurrency: u16,
     /// Image in the Pod templates of deadline Jobs. It never runs.
@@ -33,6 +35,8 @@ pub struct Config {
 pub struct Activity {
     /// Address, such as `[::]:8443`.
     pub listen: std::net::SocketAddr,
+    /// Where another operator reaches it, to hand on what comes there while this one acts.
+    pub reached_at: Option<std::net::IpAddr>,
     /// File with the certificate chain, PEM.
     pub certificate: PathBuf,
     /// File with its key, PEM.

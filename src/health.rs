@@ -29,6 +29,8 @@ pub struct Health(Arc<Inner>);
 #[derive(Default)]
 struct Inner {
     started: AtomicBool,
+    /// What is stored is known, and another operator acts.
+    stands_by: AtomicBool,
     watched: Watched,
     queues: Mutex<Vec<Queue>>,
 }
@@ -40,6 +42,11 @@ impl Health {
         let shown = health.clone();
         metrics.when_asked(move |seen| seen.ready(shown.ready().is_ok()));
         health
+    }
+
+    /// What is stored is known, and somebody else acts: it is as ready as it can be, and works on nothing.
+    pub fn stands_by(&self, stands_by: bool) {
+        self.0.stands_by.store(stands_by, Ordering::Relaxed);
     }
 
     /// What is stored is known, and the admission policies were tried.
@@ -60,7 +67,7 @@ impl Health {
 
     /// Whether it is at work; what keeps it from that, if not.
     pub fn ready(&self) -> Result<(), String> {
-        if !self.is_started() {
+        if !self.is_started() && !self.0.stands_by.load(Ordering::Relaxed) {
             return Err("starting".into());
         }
         over(self.0.watched.closed(), CLOSED, "the watch of", "has not been open")?;
@@ -127,6 +134,20 @@ mod tests {
         assert_eq!(health.ready(), Err("the watch of lockboxrequests has not been open for 10800 s".into()));
         watched.heard(&watch("lockboxrequests"));
         assert_eq!(health.ready(), Ok(()));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_stands_by_is_ready_as_long_as_it_hears_what_happens() {
+        let watched = Watched::default();
+        let health = Health::new(watched.clone(), &Metrics::default());
+        watched.heard(&watch("lockboxrequests"));
+        health.stands_by(true);
+        assert_eq!((health.ready(), health.is_started()), (Ok(()), false));
+        health.stands_by(false);
+        assert_eq!(health.ready(), Err("starting".into()));
+        health.stands_by(true);
+        tokio::time::advance(6 * MINUTE).await;
+        assert!(health.ready().is_err());
     }
 
     #[tokio::test(start_paused = true)]

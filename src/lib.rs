@@ -16,6 +16,7 @@
 //! | `outbox` | which messages are on their way | send, and remember nothing that matters |
 //! | [`notify`] | how a message leaves the cluster | talk to mail servers and webhooks, one message at a time |
 //! | `activity` | what the API server's audit stream says of accesses | listen; write nothing |
+//! | `lease` | which of several operators acts | hold one Lease |
 //! | `health` | whether the operator does its work | look |
 //! | [`metrics`] | what is counted and measured | count |
 //! | [`operator`] | how it is wired and stopped | start and stop |
@@ -35,6 +36,7 @@ mod controller;
 pub mod crds;
 mod health;
 mod http;
+mod lease;
 pub mod metrics;
 pub mod notify;
 pub mod operator;

@@ -4,7 +4,12 @@ mod explain;
 mod notice;
 mod review;
 
-use std::{io::IsTerminal as _, net::SocketAddr, path::PathBuf, process::ExitCode};
+use std::{
+    io::IsTerminal as _,
+    net::{IpAddr, SocketAddr},
+    path::PathBuf,
+    process::ExitCode,
+};
 
 use clap::{CommandFactory as _, Parser, Subcommand, ValueEnum};
 use lockbox::{
@@ -90,6 +95,10 @@ struct Run {
     /// omitted: neither.
     #[arg(long, env = "LOCKBOX_LISTEN", value_name = "ADDRESS")]
     listen: Option<SocketAddr>,
+    /// Act only while holding the Lease lockbox-operator in the operator's namespace, so that of several operators one acts
+    /// and the others stand by. Left out: acts at once, which is for a single operator outside the cluster.
+    #[arg(long, env = "LOCKBOX_LEADER_ELECTION")]
+    leader_election: bool,
     /// How many requests to work on at the same time.
     #[arg(long, env = "LOCKBOX_CONCURRENCY", default_value_t = 32, value_parser = clap::value_parser!(u16).range(1..=256), value_name = "COUNT")]
     concurrency: u16,
@@ -133,6 +142,10 @@ struct Run {
         requires = "activity_tls_key"
     )]
     activity_listen: Option<SocketAddr>,
+    /// Address, without a port, at which other operators reach this one: whoever stands by hands the stream on to the one that
+    /// acts. Left out: it answers 503.
+    #[arg(long, env = "LOCKBOX_ACTIVITY_ADDRESS", value_name = "ADDRESS", requires = "activity_listen")]
+    activity_address: Option<IpAddr>,
     /// Certificate chain of that address, PEM. It is read again when it changes, as are the other files.
     #[arg(long, env = "LOCKBOX_ACTIVITY_TLS_CERT", value_name = "FILE")]
     activity_tls_cert: Option<PathBuf>,
@@ -163,6 +176,7 @@ impl Run {
         let activity = self.activity_listen.zip(self.activity_tls_cert).zip(self.activity_tls_key);
         let activity = activity.map(|((listen, certificate), key)| Activity {
             listen,
+            reached_at: self.activity_address,
             certificate,
             key,
             token: self.activity_token_file,
@@ -177,6 +191,7 @@ impl Run {
             instance: self.instance,
             listen: self.listen,
             activity,
+            leader_election: self.leader_election,
             concurrency: self.concurrency,
             deadline_job_image: self.deadline_job_image,
             grant: marks(self.grant_label, self.grant_annotation),

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, future::Future, net::SocketAddr, sync::Arc, tim
 
 use futures::{
     FutureExt, Stream, StreamExt,
-    future::{self, BoxFuture, Shared},
+    future::{self, BoxFuture, Either, Shared},
     stream::{self, BoxStream},
 };
 use k8s_openapi::api::{
@@ -21,7 +21,10 @@ use kube::{
         watcher,
     },
 };
-use tokio::sync::watch;
+use tokio::{
+    sync::{oneshot, watch},
+    task::JoinHandle,
+};
 use tracing::Instrument as _;
 
 use crate::{
@@ -41,11 +44,12 @@ use crate::{
         removals,
         requests::{self, Requests},
         retry::Retries,
-        seen, settings, sweep, views,
+        seen, settings, standby, sweep, views,
         watches::{changed, stored, stored_telling, stored_watching, without_errors},
     },
     health::Health,
     http,
+    lease::{Candidate, Lead, Lost},
     metrics::Metrics,
     outbox::{self, Outbox, Postman},
 };
@@ -58,6 +62,8 @@ const OPEN: &str = "status.closed!=true";
 const KINDS_AGAIN: Duration = Duration::from_secs(5);
 /// How long what is being worked on may take when we are asked to stop. It can be cut off: status is the only memory.
 const STOP_WITHIN: Duration = Duration::from_secs(8);
+/// How long it may take to give the Lease back. It runs out by itself.
+const GIVE_BACK_WITHIN: Duration = Duration::from_secs(4);
 
 /// Why the operator stopped.
 #[derive(Debug, thiserror::Error)]
@@ -68,6 +74,9 @@ pub enum Error {
     /// The audit stream cannot be taken.
     #[error(transparent)]
     Activity(#[from] activity::Error),
+    /// Another operator may act now. Whatever is half done here, it does again.
+    #[error("this operator no longer leads: {0}; it stops at once, and stands by when it is started again")]
+    Lease(#[from] Lost),
     /// A part ended that should never end.
     #[error("{0} ended by itself")]
     Ended(&'static str),
@@ -79,8 +88,9 @@ pub async fn run(connection: Connection, config: Config, stop: impl Future<Outpu
     let Connection { client, metrics, watched } = connection;
     let health = Health::new(watched, &metrics);
     let listen = config.listen;
+    let (elsewhere, taken_elsewhere) = watch::channel(None);
     let endpoint = match config.activity.clone() {
-        Some(config) => Some(Endpoint::open(config, health.clone(), metrics.clone()).await?),
+        Some(config) => Some(Endpoint::open(config, health.clone(), metrics.clone(), taken_elsewhere).await?),
         None => None,
     };
     let books = endpoint.as_ref().map(Endpoint::books);
@@ -117,17 +127,18 @@ pub async fn run(connection: Connection, config: Config, stop: impl Future<Outpu
         metrics: metrics.clone(),
         activity: books,
     });
-    metrics.when_asked({
-        let context = context.clone();
-        move |seen| seen::show(&context, seen)
-    });
+    let filled = watches.filled();
+    let (lead, give_back, elected) = compete(&context, &health, filled.clone(), elsewhere);
+    show(&context, &lead);
     let queues = Queues::new(&metrics, &health);
-    let ready = watches.ready(context.clone(), health);
+    let ready = ready(filled, elected.clone(), context.clone(), health);
     let (stopping, stopped) = watch::channel(false);
     let wiring = Wiring {
         client,
         context: context.clone(),
         limits: controller::Config::default().concurrency(concurrency),
+        lead: lead.clone(),
+        elected: elected.clone(),
         ready: ready.clone(),
         queues,
         stopped,
@@ -138,16 +149,10 @@ pub async fn run(connection: Connection, config: Config, stop: impl Future<Outpu
         wiring.clone().reconcile_removals(),
         wiring.reconcile_settings(&watches, streams.settings),
     );
-    let trials = trials(context.clone(), policies);
-    let sweeps = sweep::run(context.clone());
-    let telling = ready.clone().then({
-        let context = context.clone();
-        |()| tell(context)
-    });
-    let told = {
-        let context = context.clone();
-        async move { context.gone.run(&context.cluster).await }
-    };
+    let trials = trials(elected.clone(), context.clone(), policies);
+    let sweeps = sweep::run(context.clone(), lead.clone());
+    let telling = tell(ready.clone(), context.clone());
+    let told = tell_of_the_gone(elected, context.clone());
     let people = People {
         shared: context,
         bindings: watches.people.clone(),
@@ -159,6 +164,9 @@ pub async fn run(connection: Connection, config: Config, stop: impl Future<Outpu
 
     let mut reconcilers = Box::pin(reconcilers);
     tokio::select! {
+        // First, so that nothing else begins when it is too late.
+        biased;
+        why = lead.lost() => return Err(why.into()),
         () = stop => {}
         _ = &mut reconcilers => return Err(Error::Ended("the controllers")),
         _ = background => return Err(Error::Ended("a watch")),
@@ -167,8 +175,80 @@ pub async fn run(connection: Connection, config: Config, stop: impl Future<Outpu
     }
     tracing::info!("stopping: what is being worked on is finished first");
     let _ = stopping.send(true);
-    let _ = tokio::time::timeout(STOP_WITHIN, reconcilers).await;
+    tokio::select! {
+        biased;
+        why = lead.lost() => return Err(why.into()),
+        _ = tokio::time::timeout(STOP_WITHIN, reconcilers) => {}
+    }
+    hand_over(give_back).await;
     Ok(())
+}
+
+/// Nothing acts here any more: the next one may.
+async fn hand_over(give_back: Option<GiveBack>) {
+    if let Some((give_back, given_back)) = give_back {
+        let _ = give_back.send(());
+        let _ = tokio::time::timeout(GIVE_BACK_WITHIN, given_back).await;
+    }
+}
+
+/// Has what there is shown when somebody asks. Who stands by has tried nothing, and of the rest the other one tells.
+fn show(context: &Arc<Context>, lead: &Lead) {
+    let (shown, lead) = (context.clone(), lead.clone());
+    context.metrics.when_asked(move |seen| {
+        if lead.is_leading() {
+            seen::show(&shown, seen);
+        }
+    });
+}
+
+/// What has the Lease given back, and what says that it is.
+type GiveBack = (oneshot::Sender<()>, JoinHandle<()>);
+
+/// Competes for the Lease, if there is to be one, by a task of its own: whoever is busy still renews it. Returns also what
+/// completes when this operator acts.
+fn compete(
+    context: &Context,
+    health: &Health,
+    filled: Ready,
+    elsewhere: watch::Sender<Option<SocketAddr>>,
+) -> (Lead, Option<GiveBack>, Ready) {
+    if !context.cluster.config().leader_election {
+        let lead = Lead::alone(&context.metrics);
+        let elected = lead.elected().boxed().shared();
+        return (lead, None, elected);
+    }
+    let (candidate, lead) = Candidate::new(context.cluster.clone(), context.metrics.clone(), elsewhere);
+    let ((give_back, stop), (know, known)) = (oneshot::channel(), oneshot::channel());
+    let given_back = tokio::spawn(candidate.run(known, stop));
+    // The task must not wait for the stores itself: of those who wait for one, kube wakes the last one alone.
+    let elected = {
+        let (lead, health) = (lead.clone(), health.clone());
+        async move {
+            filled.await;
+            health.stands_by(true);
+            let _ = know.send(());
+            lead.elected().await;
+        }
+    };
+    (lead, Some((give_back, given_back)), elected.boxed().shared())
+}
+
+/// Completes when this operator acts and everything is known: whatever is decided is decided with that.
+fn ready(filled: Ready, elected: Ready, context: Arc<Context>, health: Health) -> Ready {
+    async move {
+        elected.await;
+        if let Some(books) = &context.activity {
+            books.begin();
+        }
+        health.stands_by(false);
+        filled.await;
+        context.proofs.tried().await;
+        health.started();
+        tracing::info!("ready: what is stored is known, and the admission policies were tried");
+    }
+    .boxed()
+    .shared()
 }
 
 /// Answers probes, where there is an address for them.
@@ -180,7 +260,8 @@ async fn probes(listen: Option<SocketAddr>, health: Health, metrics: Metrics) ->
 }
 
 /// Tries the policies, the clock and the safety net, over and over.
-async fn trials(context: Arc<Context>, policies: impl Stream<Item = ()> + Send) {
+async fn trials(elected: Ready, context: Arc<Context>, policies: impl Stream<Item = ()> + Send) {
+    elected.await;
     let (board, cluster) = (&context.proofs, &context.cluster);
     let canaries = proofs::run_canaries(board, cluster);
     future::join(Box::pin(proofs::run(board, cluster, policies)), Box::pin(canaries)).await;
@@ -195,8 +276,15 @@ fn channels(config: &Config) -> Channels {
     })
 }
 
+/// Reports what was deleted.
+async fn tell_of_the_gone(elected: Ready, context: Arc<Context>) {
+    elected.await;
+    context.gone.run(&context.cluster).await;
+}
+
 /// Carries messages out, where the installation offers a way.
-async fn tell(context: Arc<Context>) {
+async fn tell(ready: Ready, context: Arc<Context>) {
+    ready.await;
     match context.cluster.config().notifications.clone() {
         Some(offered) => outbox::run(context, Arc::new(Postman::new(offered))).await,
         None => future::pending().await,
@@ -303,8 +391,8 @@ impl Watches {
         (Self { settings, assignments, requests, levels, people, cluster_people, changes, gone, news }, streams)
     }
 
-    /// Completes when the stores are filled: whatever is decided is decided with everything known.
-    fn ready(&self, context: Arc<Context>, health: Health) -> Ready {
+    /// Completes when the stores are filled.
+    fn filled(&self) -> Ready {
         let (settings, assignments, requests) =
             (self.settings.clone(), self.assignments.clone(), self.requests.clone());
         let (levels, people, cluster_people) = (self.levels.clone(), self.people.clone(), self.cluster_people.clone());
@@ -315,9 +403,6 @@ impl Watches {
             filled(&levels).await;
             filled(&people).await;
             filled(&cluster_people).await;
-            context.proofs.tried().await;
-            health.started();
-            tracing::info!("ready: what is stored is known, and the admission policies were tried");
         }
         .boxed()
         .shared()
@@ -341,6 +426,10 @@ struct Wiring {
     client: Client,
     context: Arc<Context>,
     limits: controller::Config,
+    lead: Lead,
+    /// This operator acts.
+    elected: Ready,
+    /// The same, and everything is known.
     ready: Ready,
     queues: Queues,
     stopped: watch::Receiver<bool>,
@@ -383,6 +472,7 @@ impl Wiring {
         let of_grants = || watcher::Config::default().labels(names::REQUEST_UID);
         let api = || self.client.clone();
         let seen = watches.news.clone();
+        let changed = standby::held_in(changed, watches.requests.clone(), self.elected.clone());
         let changed = changed.inspect(move |change| {
             let _ = change.as_ref().map(|request| seen.request(request));
         });
@@ -423,12 +513,16 @@ impl Wiring {
             queue.clone(),
         ));
         metrics.when_asked({
-            let requests = requests.clone();
-            move |seen| seen.events_waiting(requests.unpublished() + gone.waiting())
+            let (requests, lead) = (requests.clone(), self.lead);
+            move |seen| {
+                if lead.is_leading() {
+                    seen.events_waiting(requests.unpublished() + gone.waiting());
+                }
+            }
         });
         // These stores are filled by this very controller, so its reconcilers run already while they wait for them. One
         // shared wait for all: of many who wait for a store directly, kube wakes the last one alone.
-        let ready = self.ready;
+        let (ready, elected) = (self.ready, self.elected);
         let known = async move {
             ready.await;
             filled(&bindings).await;
@@ -438,10 +532,10 @@ impl Wiring {
         .shared();
         let run = Controller::for_stream(changed, watches.requests.clone())
             .with_config(self.limits)
-            .reconcile_on(touched.inspect(called(&queue)))
-            .reconcile_on(of_bindings.inspect(called(&queue)))
-            .reconcile_on(of_cluster_bindings.inspect(called(&queue)))
-            .reconcile_on(heard_of.inspect(called(&queue)))
+            .reconcile_on(standby::held(touched, elected.clone()).inspect(called(&queue)))
+            .reconcile_on(standby::held(of_bindings, elected.clone()).inspect(called(&queue)))
+            .reconcile_on(standby::held(of_cluster_bindings, elected.clone()).inspect(called(&queue)))
+            .reconcile_on(standby::held(heard_of, elected).inspect(called(&queue)))
             .graceful_shutdown_on(until_stopped(self.stopped))
             .run(after(known, queue.clone(), requests::reconcile), requests::on_error, requests);
         future::join(drain(queue, run), views).map(drop)
@@ -463,6 +557,8 @@ impl Wiring {
             };
             stream::iter(touched)
         });
+        let touched = standby::held(touched, self.elected.clone());
+        let changed = standby::held_in(changed, watches.assignments.clone(), self.elected);
         let run = Controller::for_stream(changed.inspect(coming(&queue)), watches.assignments.clone())
             .with_config(self.limits)
             .reconcile_on(touched.inspect(called(&queue)))
@@ -474,11 +570,21 @@ impl Wiring {
     fn reconcile_removals(self) -> impl Future<Output = ()> + use<> {
         let (kind, queue) = (removals::kind(), self.queues.removals);
         let requests = Api::<DynamicObject>::all_with(self.client, &kind);
-        let run = Controller::new_with(requests, watcher::Config::default().fields(removals::ASKED), kind)
-            .with_config(self.limits.concurrency(1))
-            .graceful_shutdown_on(until_stopped(self.stopped))
-            .run(after(self.ready, queue.clone(), removals::reconcile), removals::on_error, self.context);
-        drain(queue, run)
+        let stopped = until_stopped(self.stopped.clone());
+        let run = async move {
+            let run = Controller::new_with(requests, watcher::Config::default().fields(removals::ASKED), kind)
+                .with_config(self.limits.concurrency(1))
+                .graceful_shutdown_on(until_stopped(self.stopped))
+                .run(after(self.ready, queue.clone(), removals::reconcile), removals::on_error, self.context);
+            drain(queue, run).await;
+        };
+        // There are few, so nothing is kept of them for whoever takes over.
+        future::select(Box::pin(self.elected), Box::pin(stopped)).then(|first| async move {
+            match first {
+                Either::Left(_) => run.await,
+                Either::Right(_) => {}
+            }
+        })
     }
 
     fn reconcile_settings(
@@ -491,6 +597,8 @@ impl Wiring {
         let shown = watches.changes.read().filter(|change| {
             future::ready(matches!(change, Change::Proofs | Change::Troubles | Change::Settings | Change::Level))
         });
+        let shown = standby::held(shown, self.elected.clone());
+        let changed = standby::held_in(changed, watches.settings.clone(), self.elected);
         let run = Controller::for_stream(changed.inspect(coming(&queue)), watches.settings.clone())
             .with_config(self.limits.concurrency(1))
             .reconcile_on(shown.map(|_| ObjectRef::new(names::SETTINGS)).inspect(called(&queue)))

@@ -33,6 +33,11 @@ impl Books {
         Self { ledger: Mutex::new(Ledger::listening(chrono::Utc::now())), records, metrics }
     }
 
+    /// From now on what is heard is taken down: before, another operator acted and heard it.
+    pub fn begin(&self) {
+        *self.ledger() = Ledger::listening(chrono::Utc::now());
+    }
+
     /// Follows the access of a request that has one and is not closed, and says what is known of it.
     pub fn activity(&self, request: &LockboxRequest) -> Option<Activity> {
         let status = request.status.as_ref()?;

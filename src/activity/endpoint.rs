@@ -25,7 +25,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use lockbox_activity::read_list;
 use tokio::{
     net::{TcpListener, TcpStream},
-    sync::{OwnedSemaphorePermit, Semaphore},
+    sync::{OwnedSemaphorePermit, Semaphore, watch},
     time::timeout,
 };
 use tokio_rustls::TlsAcceptor;
@@ -72,6 +72,8 @@ struct Shared {
     credentials: Credentials,
     books: Arc<Books>,
     health: Health,
+    /// Where the operator that acts takes the stream, while another does.
+    elsewhere: watch::Receiver<Option<SocketAddr>>,
     batches: Semaphore,
     /// Calls without the right token.
     refused: AtomicU64,
@@ -79,7 +81,12 @@ struct Shared {
 
 impl Endpoint {
     /// Reads the credentials and takes the address. Refuses what anybody could post to.
-    pub async fn open(config: config::Activity, health: Health, metrics: Metrics) -> Result<Self, Error> {
+    pub async fn open(
+        config: config::Activity,
+        health: Health,
+        metrics: Metrics,
+        elsewhere: watch::Receiver<Option<SocketAddr>>,
+    ) -> Result<Self, Error> {
         let records = match &config.log {
             Some(path) => Some(Records::open(path).map_err(|error| Error::Open(path.display().to_string(), error))?),
             None => None,
@@ -88,8 +95,8 @@ impl Endpoint {
         let credentials = Credentials::read(config)?;
         let listener = TcpListener::bind(listen).await.map_err(|error| Error::Open(listen.to_string(), error))?;
         let books = Arc::new(Books::new(records, metrics));
-        let shared =
-            Shared { credentials, books, health, batches: Semaphore::new(MOST_BATCHES), refused: AtomicU64::new(0) };
+        let (batches, refused) = (Semaphore::new(MOST_BATCHES), AtomicU64::new(0));
+        let shared = Shared { credentials, books, health, elsewhere, batches, refused };
         Ok(Self { listener, shared: Arc::new(shared) })
     }
 
@@ -147,6 +154,10 @@ async fn say(books: &Books) {
 
 async fn connection(stream: TcpStream, peer: SocketAddr, shared: Arc<Shared>, slot: OwnedSemaphorePermit) {
     let _slot = slot;
+    let other = *shared.elsewhere.borrow();
+    if let Some(other) = other {
+        return hand_on(stream, other, shared.elsewhere.clone()).await;
+    }
     let Some(tls) = shared.credentials.tls() else { return };
     let acceptor = TlsAcceptor::from(tls);
     let stream = match timeout(HANDSHAKE, acceptor.accept(stream)).await {
@@ -171,10 +182,32 @@ async fn connection(stream: TcpStream, peer: SocketAddr, shared: Arc<Shared>, sl
     }
 }
 
+/// Hands a connection on as it is to the operator that acts: whom that believes is its own affair. Nobody hands it back, since
+/// who acts hands on nothing.
+async fn hand_on(mut stream: TcpStream, other: SocketAddr, mut elsewhere: watch::Receiver<Option<SocketAddr>>) {
+    let handed = async {
+        let mut there = timeout(HANDSHAKE, TcpStream::connect(other)).await??;
+        tokio::io::copy_bidirectional(&mut stream, &mut there).await
+    };
+    tokio::select! {
+        done = handed => {
+            if let Err(error) = done {
+                tracing::debug!(%other, %error, "the audit stream: a connection was not handed on");
+            }
+        }
+        // Another acts now: the API server connects anew.
+        _ = elsewhere.wait_for(|now| *now != Some(other)) => {}
+    }
+}
+
 async fn answered(request: Request<Incoming>, peer: SocketAddr, shared: &Arc<Shared>) -> Response<Full<Bytes>> {
     let (status, words) = taken(request, peer, shared).await;
     let mut response = Response::new(Full::new(Bytes::from_static(words.as_bytes())));
     *response.status_mut() = status;
+    if status == StatusCode::SERVICE_UNAVAILABLE {
+        // The next connection may reach another operator.
+        response.headers_mut().insert(header::CONNECTION, header::HeaderValue::from_static("close"));
+    }
     response
 }
 
@@ -193,7 +226,7 @@ async fn taken(request: Request<Incoming>, peer: SocketAddr, shared: &Arc<Shared
         return (StatusCode::METHOD_NOT_ALLOWED, "post an EventList of audit.k8s.io/v1\n");
     }
     if !shared.health.is_started() {
-        return (StatusCode::SERVICE_UNAVAILABLE, "starting: post it again\n");
+        return (StatusCode::SERVICE_UNAVAILABLE, "this operator does not act, or is starting: post it again\n");
     }
     let Ok(Ok(_turn)) = timeout(TURN, shared.batches.acquire()).await else {
         return (StatusCode::TOO_MANY_REQUESTS, "busy: post it again\n");

@@ -3,6 +3,8 @@
 //! kube's own recorder drops the note of an Event that resembles one of the last minutes: an audit log cannot use it.
 //! Ours have names that follow from the object and the entry, so that publishing twice is one Event.
 
+use std::sync::atomic::Ordering;
+
 use k8s_openapi::{
     api::{core::v1::ObjectReference, events::v1::Event},
     apimachinery::pkg::apis::meta::v1::MicroTime,
@@ -96,8 +98,10 @@ impl Cluster {
         related: Option<ObjectReference>,
         record: &EventRecord,
     ) -> Result<(), Error> {
-        // What is from before this start may be published already, and a read costs less than a write that is refused.
-        if record.at <= self.started && self.is_published(&regarding, record).await? {
+        // What is from before this start, or from another's time, may be published already, and a read costs less than a
+        // write that is refused.
+        let before = record.at.timestamp_millis() <= self.acts_since.load(Ordering::Relaxed);
+        if before && self.is_published(&regarding, record).await? {
             return Ok(());
         }
         let events: Api<Event> = Api::namespaced(self.client.clone(), &record.namespace);

@@ -537,7 +537,10 @@ mod tests {
         let foreign = Error::Foreign { kind, name: name.clone(), what: "it belongs to another owner".into() };
         assert!(matches!(refusal(&foreign), Some(NotGranted::Refused(_))));
         assert!(matches!(refusal(&Error::Ending { kind, name }), Some(NotGranted::Blocked(_))));
-        assert_eq!(refusal(&Error::TimedOut { doing: "make a grant" }), None);
+        assert_eq!(
+            refusal(&Error::TimedOut { doing: "make a grant", within: std::time::Duration::from_secs(10) }),
+            None
+        );
     }
 
     fn config() -> Config {
@@ -552,6 +555,7 @@ mod tests {
             listen: None,
             activity: None,
             concurrency: 1,
+            leader_election: false,
             deadline_job_image: "registry.corp/none:1".into(),
             grant: marks("platform"),
             deadline_job: Marks { labels: [("job".into(), "deadline".into())].into(), annotations: [].into() },

@@ -8,6 +8,7 @@ mod clock;
 mod discovery;
 mod events;
 mod grants;
+mod lease;
 mod people;
 mod placement;
 mod rbac;
@@ -16,7 +17,15 @@ mod status;
 mod sweep;
 mod views;
 
-use std::{fmt::Debug, future::Future, sync::Arc, time::Duration};
+use std::{
+    fmt::Debug,
+    future::Future,
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
+    time::Duration,
+};
 
 use chrono::Utc;
 use k8s_openapi::api::rbac::v1::ClusterRole;
@@ -35,7 +44,7 @@ pub use views::named_by;
 
 use self::{admission::Refused, placement::Placements};
 use crate::config::Config;
-use lockbox_api::{LockboxSettings, Moment, RoleAssignment, names};
+use lockbox_api::{LockboxSettings, RoleAssignment, names};
 use lockbox_lifecycle::RoleView;
 
 /// Objects a page of a list.
@@ -55,10 +64,12 @@ pub enum Error {
         source: Box<kube::Error>,
     },
     /// No answer within the time limit.
-    #[error("{doing}: no answer from the API server within {} s", CALL.as_secs())]
+    #[error("{doing}: no answer from the API server within {} s", within.as_secs())]
     TimedOut {
         /// What was being done.
         doing: &'static str,
+        /// The limit.
+        within: Duration,
     },
     /// A request that does not settle: a bug, or a definition that drops what we write.
     #[error("the request does not come to rest: are the CustomResourceDefinitions those of this version?")]
@@ -121,6 +132,11 @@ impl Error {
         self.status().is_some_and(Status::is_conflict)
     }
 
+    /// Somebody was faster, with a write or with making it.
+    pub fn is_overtaken(&self) -> bool {
+        self.is_conflict() || self.already_exists()
+    }
+
     /// The API server, or somebody whom it asked, said no: trying again at once is of no use.
     pub fn is_refusal(&self) -> bool {
         self.status().is_some_and(|status| (400..500).contains(&status.code) && status.code != 429)
@@ -169,14 +185,25 @@ pub struct Cluster {
     config: Config,
     placements: Arc<Placements>,
     refused: Arc<Refused>,
-    /// Since when this process has been running.
-    started: Moment,
+    /// Since when this process has been acting, in milliseconds since 1970.
+    acts_since: Arc<AtomicI64>,
 }
 
 impl Cluster {
     /// Uses this client.
     pub fn new(client: Client, config: Config) -> Self {
-        Self { client, config, placements: Arc::default(), refused: Arc::default(), started: Utc::now() }
+        Self {
+            client,
+            config,
+            placements: Arc::default(),
+            refused: Arc::default(),
+            acts_since: Arc::new(AtomicI64::new(millis())),
+        }
+    }
+
+    /// From now on this process acts: what is older may have been done by another.
+    pub fn acts(&self) {
+        self.acts_since.store(millis(), Ordering::Relaxed);
     }
 
     /// The client, for watches.
@@ -219,6 +246,10 @@ impl Cluster {
     }
 }
 
+fn millis() -> i64 {
+    Utc::now().timestamp_millis()
+}
+
 /// What came back, in the API server's own words where they are its: kube adds the whole answer.
 fn words(source: &kube::Error) -> String {
     match source {
@@ -229,10 +260,19 @@ fn words(source: &kube::Error) -> String {
 
 /// A call with its time limit.
 async fn limited<T>(doing: &'static str, call: impl Future<Output = kube::Result<T>>) -> Result<T, Error> {
-    match tokio::time::timeout(CALL, call).await {
+    limited_to(CALL, doing, call).await
+}
+
+/// A call with a time limit of its own.
+async fn limited_to<T>(
+    within: Duration,
+    doing: &'static str,
+    call: impl Future<Output = kube::Result<T>>,
+) -> Result<T, Error> {
+    match tokio::time::timeout(within, call).await {
         Ok(Ok(value)) => Ok(value),
         Ok(Err(source)) => Err(Error::Kube { doing, source: Box::new(source) }),
-        Err(_) => Err(Error::TimedOut { doing }),
+        Err(_) => Err(Error::TimedOut { doing, within }),
     }
 }
 

@@ -219,7 +219,7 @@ mod tests {
         let blocked = |words: &str| Ok(Err(NotGranted::Blocked(words.into())));
         let refused = |words: &str| Ok(Err(NotGranted::Refused(words.into())));
         let fits = || Ok(Ok(()));
-        let lost = || Err(Error::TimedOut { doing: "try a grant" });
+        let lost = || Err(Error::TimedOut { doing: "try a grant", within: std::time::Duration::from_secs(10) });
         assert_eq!(sum(vec![fits(), fits()]).unwrap(), PlacementView::Fits);
         assert_eq!(
             sum(vec![fits(), blocked("a"), blocked("a"), blocked("b")]).unwrap(),

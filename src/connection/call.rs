@@ -9,6 +9,7 @@ const RESOURCES: &[&str] = &[
     "customresourcedefinitions",
     "events",
     "jobs",
+    "leases",
     "lockboxrequests",
     "lockboxrequests/status",
     "lockboxsettings",

@@ -3,13 +3,19 @@
 
 use std::{
     collections::VecDeque,
-    sync::{Mutex, PoisonError},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::{Resource, ResourceExt};
-use tokio::{sync::Notify, time::timeout};
+use tokio::{
+    sync::Notify,
+    time::{Instant, timeout},
+};
 
 use super::{Guarded, now, retry::Retries};
 use crate::cluster::{Cluster, EventRecord};
@@ -18,6 +24,9 @@ use lockbox_lifecycle::people::Source;
 
 /// Events that wait to be published at most. The log has them all.
 const MOST: usize = 1_000;
+/// While another operator acts, it tells of what was deleted. What it may not have come to is kept for this long, for the case
+/// that it is over with it: a Lease's time, and a start.
+const KEPT: Duration = Duration::from_mins(1);
 /// How often one Event is tried: its namespace may be out of room for good.
 const TRIES: u8 = 10;
 /// Where to find out who deleted something.
@@ -30,9 +39,12 @@ pub struct Gone {
     /// The names of the latest: what is found twice is told once.
     latest: Mutex<VecDeque<String>>,
     came: Notify,
+    /// Whether this operator tells.
+    tells: AtomicBool,
 }
 
 struct Waiting {
+    since: Instant,
     regarding: ObjectReference,
     record: EventRecord,
     tried: u8,
@@ -99,9 +111,12 @@ impl Gone {
         }
         let record =
             EventRecord { name, namespace: namespace.into(), reason: reason.into(), note, warning: false, at: now() };
+        if !self.tells.load(Ordering::Relaxed) {
+            self.forget_old();
+        }
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         if waiting.len() < MOST {
-            waiting.push_back(Waiting { regarding, record, tried: 0 });
+            waiting.push_back(Waiting { since: Instant::now(), regarding, record, tried: 0 });
         } else {
             let EventRecord { reason, note, .. } = record;
             tracing::error!(action = reason, note, "audit: no room for the Event about a deletion; this line is all");
@@ -118,8 +133,16 @@ impl Gone {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner).pop_front()
     }
 
+    /// What another has told by now.
+    fn forget_old(&self) {
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        waiting.retain(|waiting| waiting.since.elapsed() < KEPT);
+    }
+
     /// Publishes until it is stopped. One that fails goes to the back: it stops no other.
     pub async fn run(&self, cluster: &Cluster) {
+        self.tells.store(true, Ordering::Relaxed);
+        self.forget_old();
         let retries = Retries::default();
         let mut failed_in_a_row = 0;
         loop {

@@ -13,6 +13,7 @@ pub mod requests;
 pub mod retry;
 pub mod seen;
 pub mod settings;
+pub mod standby;
 pub mod sweep;
 pub mod views;
 pub mod watches;

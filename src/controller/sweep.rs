@@ -8,7 +8,10 @@ use kube::{Resource, ResourceExt, api::DynamicObject};
 use serde_json::Value;
 
 use super::{Context, packed::Packed};
-use crate::cluster::{Cluster, Error, EventRecord, FoundGrant};
+use crate::{
+    cluster::{Cluster, Error, EventRecord, FoundGrant},
+    lease::Lead,
+};
 use lockbox_api::{LockboxRequest, Moment, Phase, Scope};
 use lockbox_lifecycle::text::sha256;
 
@@ -17,19 +20,33 @@ const INTERVAL: Duration = Duration::from_mins(1);
 /// A grant past its end is left to its own request for this long, which ends and records it.
 const GRACE: chrono::TimeDelta = chrono::TimeDelta::seconds(10);
 
-/// Sweeps until it is stopped.
-pub async fn run(shared: Arc<Context>) {
+/// The same for who stands by. The operator that acts has ended it by then; where none can act, because nobody gets the Lease,
+/// access ends all the same.
+const GRACE_OF_ANOTHER: chrono::TimeDelta = chrono::TimeDelta::seconds(60);
+
+/// Sweeps until it is stopped, at once when this operator begins to act. One that stands by ends what is long past its end, and
+/// nothing else.
+pub async fn run(shared: Arc<Context>, lead: Lead) {
     // What the cache knows of requests need not be asked for again. Until it knows all, every grant is asked about.
     let mut timer = tokio::time::interval(INTERVAL);
     timer.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut elected = std::pin::pin!(lead.elected());
+    let mut leads = false;
     loop {
-        timer.tick().await;
-        sweep(&shared).await;
+        tokio::select! {
+            biased;
+            () = &mut elected, if !leads => {
+                leads = true;
+                timer.reset();
+            }
+            _ = timer.tick() => {}
+        }
+        sweep(&shared, leads).await;
     }
 }
 
 /// Looks at every grant once.
-pub async fn sweep(shared: &Context) {
+async fn sweep(shared: &Context, leads: bool) {
     let (cluster, now) = (&shared.cluster, shared.proofs.now());
     let (grants, mut errors) = cluster.find_grants(now).await;
     let requests = shared.requests.state();
@@ -41,6 +58,9 @@ pub async fn sweep(shared: &Context) {
         books.keep(|uid| known.contains_key(uid));
     }
     for grant in &grants {
+        if !leads && grant.until.is_none_or(|until| now < until + GRACE_OF_ANOTHER) {
+            continue;
+        }
         let why = match why_end(cluster, grant, known.get(&grant.uid).copied(), now).await {
             Ok(None) => continue,
             Ok(Some(why)) => why,

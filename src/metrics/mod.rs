@@ -142,6 +142,11 @@ impl Metrics {
         self.0.waiting.set(i64::try_from(messages).unwrap_or(i64::MAX));
     }
 
+    /// Whether this operator acts.
+    pub fn leads(&self, leads: bool) {
+        self.0.state.leader.set(leads.into());
+    }
+
     /// Has `look` say what there is whenever somebody asks.
     pub fn when_asked(&self, look: impl Fn(&Seen<'_>) + Send + Sync + 'static) {
         self.0.sources.lock().unwrap_or_else(PoisonError::into_inner).push(Box::new(look));

@@ -39,6 +39,7 @@ pub struct State {
     queued: Family<Kind, Gauge>,
     oldest: Ages<Kind>,
     ready: Gauge,
+    pub(super) leader: Gauge,
 }
 
 impl State {
@@ -57,6 +58,7 @@ impl State {
             queued: register.gauge("queue_length", "Objects of which a change was heard, and whose reconcile has not begun"),
             oldest: register.age("queue_age", "For how long the oldest of them has waited; 0 when none does"),
             ready: register.plain_gauge("ready", "Whether /readyz says so (1) or not (0)"),
+            leader: register.plain_gauge("leader", "Whether this operator acts (1), or stands by while another does (0)"),
         }
     }
 

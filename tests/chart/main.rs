@@ -95,6 +95,7 @@ const VALUES: &[(&str, &[&str])] = &[
     ("image.digest", &[r#"image.digest="sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef""#]),
     ("image.pullPolicy", &[r#"image.pullPolicy="Always""#]),
     ("image.pullSecrets", &[r#"image.pullSecrets=[{"name":"registry"}]"#]),
+    ("operator.replicas", &["operator.replicas=3"]),
     ("operator.log", &[r#"operator.log="debug""#]),
     ("operator.listen", &[r#"operator.listen="0.0.0.0:8080""#]),
     ("operator.onlyFromItsPod", &["operator.onlyFromItsPod=false"]),
@@ -316,6 +317,33 @@ fn the_operator_reads_the_notifications_of_the_chart() {
     let roles = objects.iter().filter(|object| object["kind"] == "ClusterRole" || object["kind"] == "Role");
     let operators = roles.filter(|role| role["metadata"]["name"].as_str().unwrap().starts_with("lockbox-operator"));
     assert!(operators.map(|role| role["rules"].to_string()).all(|rules| !rules.contains("\"secrets\"")));
+}
+
+#[test]
+fn two_operators_run_apart_from_each_other_and_one_stays_while_nodes_are_drained() {
+    let deployment = rendered("Deployment", "lockbox-operator");
+    let spec = &deployment["spec"];
+    assert_eq!(spec["replicas"], 2);
+    assert_eq!(spec["strategy"]["rollingUpdate"], json!({"maxSurge": 1, "maxUnavailable": 0}));
+    let pod = &spec["template"]["spec"];
+    let arguments = pod["containers"][0]["args"].as_array().unwrap();
+    assert!(arguments.contains(&json!("--leader-election")), "{arguments:?}");
+    let keys: Vec<_> = pod["topologySpreadConstraints"].as_array().unwrap().iter().collect();
+    assert_eq!(keys[0]["topologyKey"], "kubernetes.io/hostname");
+    // Spread and budget are about the Pods that there are, and the policy lets all of them write.
+    let labels = &spec["template"]["metadata"]["labels"];
+    let budget = rendered("PodDisruptionBudget", "lockbox-operator");
+    assert_eq!(budget["spec"]["maxUnavailable"], 1);
+    for selector in [&budget["spec"]["selector"], &keys[0]["labelSelector"], &spec["selector"]] {
+        let wanted = selector["matchLabels"].as_object().unwrap();
+        assert!(!wanted.is_empty() && wanted.iter().all(|(key, value)| labels[key] == *value), "{selector}");
+    }
+    let prefix = format!("{}-", deployment["metadata"]["name"].as_str().unwrap());
+    let from_its_pod = expressions("lockbox-operator-from-its-pod");
+    assert!(quoted(&from_its_pod[0]).contains(&prefix), "Pods are named after their Deployment: {from_its_pod:?}");
+    // One needs no budget: it would keep its node from being drained.
+    let one = objects(&rendered_text(&["operator.replicas=1"]).unwrap());
+    assert!(one.iter().all(|object| object["kind"] != "PodDisruptionBudget"));
 }
 
 #[test]

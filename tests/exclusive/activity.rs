@@ -76,8 +76,14 @@ impl Stage {
     }
 
     fn start_operator(&self) {
+        let operator = self.operator(self.port, &[]);
+        *self.world.operator.lock().unwrap_or_else(PoisonError::into_inner) = Some(operator);
+    }
+
+    /// An operator that takes the stream at this port.
+    fn operator(&self, port: u16, more: &[&str]) -> Operator {
         let account = self.world.cluster.service_account("lockbox-system", "lockbox-operator").unwrap();
-        let (listen, log) = (format!("127.0.0.1:{}", self.port), self.file("activity.jsonl"));
+        let (listen, log) = (format!("127.0.0.1:{port}"), self.file("activity.jsonl"));
         let (certificate, key, token) =
             (self.file("audit-webhook.crt"), self.file("audit-webhook.key"), self.file("audit-webhook.token"));
         let arguments = [
@@ -87,8 +93,7 @@ impl Stage {
             ["--activity-token-file", &token],
             ["--activity-log", &log],
         ];
-        let operator = Operator::start(&account, self.world.cluster.data(), &arguments.concat());
-        *self.world.operator.lock().unwrap_or_else(PoisonError::into_inner) = Some(operator);
+        Operator::start(&account, self.world.cluster.data(), &[&arguments.concat(), more].concat())
     }
 
     /// Access to everything of a namespace at the level that may correct settings.
@@ -284,6 +289,46 @@ fn an_operator_that_is_killed_goes_on_and_says_that_something_may_be_missing() {
     let activity = stage.activity("act-killed", "sr-1", "three reads", |one| count(one, "get", "configmaps") == 3);
     assert_eq!(activity["coverage"], "Partial", "{activity:#}");
     assert!(activity["message"].as_str().unwrap().contains("Lockbox was restarted"), "{activity:#}");
+}
+
+/// The API server's connections reach any of several operators: here the one that stands by.
+#[test]
+fn what_reaches_the_operator_that_stands_by_is_handed_on_to_the_one_that_acts() {
+    let stage = turn();
+    let world = &stage.world;
+    world.subscription("act-two");
+    world.kill_operator();
+    let one_of_several = ["--leader-election", "--activity-address", "127.0.0.1"];
+    let token = std::fs::read_to_string(stage.file("audit-webhook.token")).unwrap();
+    let list = json!({"apiVersion": "audit.k8s.io/v1", "kind": "EventList", "items": []}).to_string();
+
+    // Whoever acts does not say where: what comes is refused, and the API server posts it again.
+    let lease = json!({
+        "apiVersion": "coordination.k8s.io/v1", "kind": "Lease",
+        "metadata": {"name": "lockbox-operator", "namespace": "lockbox-system"},
+        "spec": {"holderIdentity": "somebody", "leaseDurationSeconds": 60, "renewTime": "2026-11-29T12:00:00.000000Z"},
+    });
+    world.create_as(world.cluster.admin(), &lease.to_string()).unwrap();
+    let stands_by = stage.operator(stage.port, &one_of_several);
+    eventually("it stands by", || world.operator_log().contains("standing by").then_some(()));
+    let said = stage.post(stage.port, token.trim(), &list).unwrap_err();
+    assert!(said.contains("ServiceUnavailable"), "{said}");
+    drop(stands_by);
+    world.admin(&["delete", "lease", "lockbox-operator", "-n", "lockbox-system"]).unwrap();
+
+    let port = port::free().unwrap();
+    let acts = stage.operator(port, &one_of_several);
+    eventually("it acts", || stage.post(port, token.trim(), &list).ok());
+    let stands_by = stage.operator(stage.port, &one_of_several);
+    eventually("what is posted to the other is taken", || stage.post(stage.port, token.trim(), &list).ok());
+    stage.post(stage.port, "guessed-0123456789", &list).unwrap_err();
+    let kim = world.kim();
+    stage.grant("act-two", "sr-1", &kim);
+    world.kubectl(&kim, &["get", "configmap", "shop-settings", "-n", "act-two"]).unwrap();
+    let is = |activity: &Value| count(activity, "get", "configmaps") == 1;
+    stage.activity("act-two", "sr-1", "the one that acts knows of the call", is);
+    drop((acts, stands_by));
+    stage.start_operator();
 }
 
 #[test]

@@ -40,6 +40,7 @@ fn plain() -> Config {
         listen: None,
         activity: None,
         concurrency: 1,
+        leader_election: false,
         deadline_job_image: "lockbox-operator:1".into(),
         grant: Marks::default(),
         deadline_job: Marks::default(),

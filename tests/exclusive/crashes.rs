@@ -135,7 +135,7 @@ struct People {
     admin: Client,
 }
 
-async fn client(user: &User) -> Client {
+pub async fn client(user: &User) -> Client {
     let kubeconfig = Kubeconfig::read_from(&user.kubeconfig).unwrap();
     let config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await.unwrap();
     Client::try_from(config).unwrap()

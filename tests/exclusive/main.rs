@@ -20,6 +20,7 @@ mod attacks_views;
 mod crashes;
 mod ends;
 mod proxy;
+mod replicas;
 mod requirements_activation;
 #[path = "../support/mod.rs"]
 mod support;

@@ -36,6 +36,8 @@ pub enum When {
     Before,
     /// It is stored, and the operator never hears of it.
     After,
+    /// The API server sees it when the proxy is told to let go.
+    Slow,
 }
 
 /// At which write of a request the operator dies.
@@ -131,7 +133,7 @@ impl Proxy {
         reached
     }
 
-    /// Lets go what is held; nobody is there any more to hear the answers.
+    /// Lets go what is held. Of those who were killed nobody is there any more to hear the answers; what is slow goes on.
     pub fn killed(&self) {
         self.shared.killed.send_modify(|count| *count += 1);
     }
@@ -214,6 +216,10 @@ async fn handle(State(shared): State<Arc<Shared>>, request: Request) -> Response
     }
     if point.as_ref().is_some_and(|point| point.when == When::Before) {
         return shared.hold().await;
+    }
+    let slow = point.take_if(|point| point.when == When::Slow);
+    if slow.is_some() {
+        shared.hold().await;
     }
     let forwarded = axum::http::Request::from_parts(head, kube::client::Body::from(body));
     let mut answer = match shared.client.send(forwarded).await {

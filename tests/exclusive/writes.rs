@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::support::{World, audit, eventually, request};
 
 /// Everything that is written in this time is counted, so the tests take turns.
-static WORLD: LazyLock<Mutex<World>> = LazyLock::new(|| Mutex::new(World::new()));
+pub static WORLD: LazyLock<Mutex<World>> = LazyLock::new(|| Mutex::new(World::new()));
 
 /// The most writes that an approved request may cost, from its creation to its end by the clock.
 const MOST: usize = 14;

@@ -27,12 +27,17 @@ pub struct Call {
     pub code: u64,
     /// Whether nothing was to be stored.
     pub dry: bool,
+    /// Which of its tokens the caller showed.
+    pub credential: String,
 }
 
 impl Call {
-    /// Whether it is meant to change something.
+    /// Whether it is meant to change something. A review stores nothing.
     pub fn writes(&self) -> bool {
-        matches!(self.verb.as_str(), "create" | "update" | "patch" | "delete" | "deletecollection") && !self.dry
+        let reviews = matches!(self.group.as_str(), "authentication.k8s.io" | "authorization.k8s.io");
+        !reviews
+            && matches!(self.verb.as_str(), "create" | "update" | "patch" | "delete" | "deletecollection")
+            && !self.dry
     }
 
     /// Verb and resource, such as `create jobs`.
@@ -79,6 +84,7 @@ fn call(event: &Value) -> Call {
         name: text("/objectRef/name"),
         code: event.pointer("/responseStatus/code").and_then(Value::as_u64).unwrap_or_default(),
         dry: text("/requestURI").contains("dryRun="),
+        credential: text("/user/extra/authentication.kubernetes.io~1credential-id/0"),
     }
 }
 

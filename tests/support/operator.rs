@@ -54,22 +54,22 @@ impl Operator {
     pub fn stop(self) {
         let asked = Command::new("kill").args(["-TERM", &self.pid.to_string()]).status().unwrap();
         assert!(asked.success());
-        super::eventually("the operator stops when asked", || {
-            let state = std::fs::read_to_string(format!("/proc/{}/stat", self.pid)).unwrap_or_default();
-            // A zombie has ended: the shell reaps it later.
-            (state.is_empty() || state.contains(") Z ")).then_some(())
-        });
+        super::eventually("the operator stops when asked", || self.ended());
     }
 
-    /// The same, and with which code it ended.
+    /// Whether it has ended.
+    pub fn ended(&self) -> Option<()> {
+        let state = std::fs::read_to_string(format!("/proc/{}/stat", self.pid)).unwrap_or_default();
+        // A zombie has ended: the shell reaps it later.
+        (state.is_empty() || state.contains(") Z ")).then_some(())
+    }
+
+    /// Asks it to stop, and says with which code it ended.
     pub fn exit_code(mut self) -> Option<i32> {
         let pid = self.pid;
         let asked = Command::new("kill").args(["-TERM", &pid.to_string()]).status().unwrap();
         assert!(asked.success());
-        super::eventually("the operator stops when asked", || {
-            let state = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-            (state.is_empty() || state.contains(") Z ")).then_some(())
-        });
+        super::eventually("the operator stops when asked", || self.ended());
         // The shell ends as the operator did.
         self.orders = None;
         self.shell.wait().unwrap().code()
