@@ -20,7 +20,7 @@ failed=0
 "$cargo" test --no-fail-fast --locked -p lockbox --lib --bins --test pure --test delivery || failed=1
 # Several at a time also where there are few processors: each waits for an API server most of the time.
 "$cargo" test --no-fail-fast --locked -p lockbox --test cluster --test chart --test oldest -- --test-threads=4 || failed=1
-"$cargo" test --no-fail-fast --locked -p lockbox-cluster || failed=1
+"$cargo" test --no-fail-fast --locked -p lockbox-cluster -p lockbox-bench || failed=1
 
 echo "Waiting for tests/exclusive, which runs beside the others; $(grep -c '^test .* ok$' "$log") of its tests are through."
 wait "$exclusive" || failed=1
