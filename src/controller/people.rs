@@ -152,7 +152,8 @@ impl People {
                 Some(done) = working.removing.next() => again = again.min(self.done(&mut working, done)),
                 Some(done) = working.making.next() => again = again.min(self.done(&mut working, done)),
                 Some(change) = changes.next() => {
-                    if change == Change::Troubles || change == Change::Proofs {
+                    // None of these says who is who.
+                    if matches!(change, Change::Troubles | Change::Proofs | Change::Level | Change::Told { .. }) {
                         continue;
                     }
                     // Whatever comes within the time that a burst takes.

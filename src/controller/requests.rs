@@ -392,14 +392,12 @@ impl Requests {
         let guess = role_of(known, &view.request);
         let home_is_asked = known.is_some() && asks_home(known);
         let of_the_tenant = async { if home_is_asked { cluster.read_assignments(home).await } else { Ok(vec![]) } };
-        let role = async {
-            match &guess {
-                Some(name) => self.shared.role(name).await,
-                None => Ok(RoleView::Unread),
-            }
-        };
-        let (settings, mut assignments, of_the_tenant, mut role) =
-            tokio::try_join!(cluster.read_settings(), cluster.read_assignments(&namespace), of_the_tenant, role)?;
+        let (settings, mut assignments, of_the_tenant, mut role) = tokio::try_join!(
+            cluster.read_settings(),
+            cluster.read_assignments(&namespace),
+            of_the_tenant,
+            self.role(guess.as_deref())
+        )?;
         assignments.extend(of_the_tenant);
         let read = settings.as_ref().and_then(|settings| settings.0.as_ref().ok()).map(|read| &read.spec);
         if !home_is_asked && asks_home(read) {
@@ -407,10 +405,7 @@ impl Requests {
         }
         let wanted = role_of(read, &view.request);
         if wanted != guess {
-            role = match &wanted {
-                Some(name) => self.shared.role(name).await?,
-                None => RoleView::Unread,
-            };
+            role = self.role(wanted.as_deref()).await?;
         }
         view.settings = settings.map(Arc::new);
         view.assignments = assignments.into_iter().filter_map(|guarded| guarded.0.ok()).collect();
@@ -420,7 +415,14 @@ impl Requests {
         Ok(())
     }
 
-    /// Tries whether something forged about this very request is refused. Where it was let in once, that is not
+    async fn role(&self, name: Option<&str>) -> Result<RoleView, Error> {
+        match name {
+            Some(name) => self.shared.role(name).await,
+            None => Ok(RoleView::Unread),
+        }
+    }
+
+    /// Tries whether something forged about this request is refused. Where it was let in once, that is not
     /// forgotten: it ends the request, even if somebody writes it over and over so that the end is not recorded before the
     /// policies are put right.
     async fn try_forgery(&self, request: &LockboxRequest) -> Result<Forgery, Error> {

@@ -14,12 +14,14 @@ pub fn held<T: Send + 'static>(
     stream: impl Stream<Item = T> + Send + 'static,
     open: impl Future<Output = ()> + Send + 'static,
 ) -> impl Stream<Item = T> + Send + 'static {
-    stream::once(async move {
-        let mut stream = Box::pin(stream);
-        stream.by_ref().take_until(Box::pin(open)).for_each(|_| future::ready(())).await;
-        stream
-    })
-    .flatten()
+    stream::once(after(stream, open)).flatten()
+}
+
+/// What comes after `open` has completed.
+async fn after<T>(stream: impl Stream<Item = T>, open: impl Future<Output = ()>) -> impl Stream<Item = T> {
+    let mut stream = Box::pin(stream);
+    stream.by_ref().take_until(Box::pin(open)).for_each(|_| future::ready(())).await;
+    stream
 }
 
 /// The same, and begins with all that is in `store`, which the stream keeps up to date.
@@ -34,8 +36,7 @@ where
     E: Send + 'static,
 {
     stream::once(async move {
-        let mut stream = Box::pin(stream);
-        stream.by_ref().take_until(Box::pin(open)).for_each(|_| future::ready(())).await;
+        let stream = after(stream, open).await;
         // One by one: what is copied is gone before the next one is.
         let known = stream::iter(store.state()).map(|object| Ok(K::clone(&object)));
         known.chain(stream)
